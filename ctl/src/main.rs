@@ -1,0 +1,4 @@
+//! `btctl`, the remote control of `btd`.
+#![forbid(unsafe_code)]
+
+fn main() {}

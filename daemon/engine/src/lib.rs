@@ -1,0 +1,7 @@
+//! What to do: a BitTorrent client's decisions as plain state machines.
+//!
+//! No sockets, threads, clocks or unseeded randomness: time, bytes and events come in as arguments, actions go out into
+//! a sink that the caller owns. The daemon and the simulator drive the same code.
+#![forbid(unsafe_code)]
+
+pub mod out;

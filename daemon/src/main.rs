@@ -1,0 +1,3 @@
+//! `btd`, a BitTorrent daemon.
+
+fn main() {}
