@@ -5,6 +5,7 @@
 //! checked here, once; a value that left this crate can be trusted in shape (not in truth).
 #![forbid(unsafe_code)]
 
+pub mod bencode;
 pub mod bitfield;
 pub mod id;
 pub mod layout;
