@@ -4,4 +4,6 @@
 //! a sink that the caller owns. The daemon and the simulator drive the same code.
 #![forbid(unsafe_code)]
 
+pub mod choke;
 pub mod out;
+pub mod torrent;
