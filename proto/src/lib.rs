@@ -7,6 +7,7 @@
 
 pub mod bencode;
 pub mod bitfield;
+pub mod compact;
 pub mod id;
 pub mod layout;
 pub mod strategy;

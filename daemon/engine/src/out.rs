@@ -34,15 +34,7 @@ pub enum Source {
 }
 
 /// What two ends agreed on in the handshake.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Caps {
-    /// BEP 6.
-    pub fast: bool,
-    /// BEP 10.
-    pub extended: bool,
-    /// BEP 5: the other end has a DHT node.
-    pub dht: bool,
-}
+pub use proto::wire::Caps;
 
 /// The digest of one received block of a finished piece, for tracing who sent a bad one. Keyed, made by storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,48 @@
 //! The peer wire: handshake, messages, the fast extension and the extension protocol (BEP 3, 6, 10).
 
+mod client;
+mod codec;
 mod ext;
+mod handshake;
 
-pub use ext::{ExtHandshake, ExtIds, Extension, RawExt};
+pub use client::client_name;
+pub use codec::{Limits, Next, encode, next, piece_head};
+pub use ext::{
+    ExtHandshake, ExtIds, Extension, Holepunch, HolepunchError, LOCAL_IDS, MAX_PEX_PEERS, METADATA_BLOCK,
+    Metadata, Pex, PexPeer, pex_flags,
+};
+pub use handshake::{Caps, HANDSHAKE_LEN, Handshake, PROTOCOL};
 
 use crate::layout::Block;
 use bytes::Bytes;
+
+/// A peer broke the protocol of the wire: the connection is to be dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// The first bytes are not those of a BitTorrent handshake.
+    #[error("not a BitTorrent handshake")]
+    Protocol,
+    /// A message is longer or shorter than its kind can be.
+    #[error("message {id} of {len} bytes, must be {min} to {max}")]
+    Length {
+        /// The message's id.
+        id: u8,
+        /// The length that its prefix announced, id included, in bytes.
+        len: u32,
+        /// The shortest length allowed.
+        min: u32,
+        /// The longest length allowed.
+        max: u32,
+    },
+    /// The payload of an extension message makes no sense.
+    #[error("extension {name}: {what}")]
+    Extension {
+        /// The extension's name.
+        name: &'static str,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
 
 /// A message of the peer wire, but `piece`: payload never travels through here (see [`Block`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
