@@ -1,7 +1,8 @@
 //! One message being hashed.
 
 use crate::algorithm::{Algorithm, BLOCK, OfSha1, OfSha256};
-use crate::feed::{Feed, update_many};
+use crate::backend::Backend;
+use crate::feed::{Feed, update_with};
 
 /// One message being hashed with SHA-1: about 96 bytes, to be kept per piece in progress.
 pub type Sha1 = Message<OfSha1>;
@@ -38,11 +39,8 @@ impl<A: Algorithm> Message<A> {
 
     /// Adds bytes to this message alone. Several messages are added to faster by [`update_many`].
     pub fn update(&mut self, data: &[u8]) {
-        let data = self.complete_pending(data);
-        let (blocks, rest) = data.as_chunks::<BLOCK>();
-        A::compress(&mut self.state, blocks);
-        self.advance(blocks.len());
-        self.begin_block(rest);
+        let run = self.accept(data);
+        A::compress(&mut self.state, run);
     }
 
     /// The hash of all bytes added.
@@ -52,33 +50,22 @@ impl<A: Algorithm> Message<A> {
         self.digest()
     }
 
-    /// Fills up a block begun earlier, if there is one, and answers what of `data` comes after it.
-    pub(crate) fn complete_pending<'a>(&mut self, data: &'a [u8]) -> &'a [u8] {
+    /// Takes in `data`, except for the whole blocks that it answers: the caller must add those to `state` before anything else
+    /// is done with the message.
+    pub(crate) fn accept<'a>(&mut self, data: &'a [u8]) -> &'a [[u8; BLOCK]] {
         let begun = self.begun();
-        if begun == 0 {
-            return data;
-        }
-        let (head, rest) = data.split_at(data.len().min(BLOCK - begun));
+        let (head, data) = data.split_at(data.len().min((BLOCK - begun) % BLOCK));
         self.pending[begun..begun + head.len()].copy_from_slice(head);
-        self.len += head.len() as u64;
-        if self.begun() == 0 && !head.is_empty() {
+        if !head.is_empty() && begun + head.len() == BLOCK {
             A::compress(&mut self.state, &[self.pending]);
         }
-        rest
-    }
-
-    /// Counts whole blocks that were compressed into `state`.
-    pub(crate) fn advance(&mut self, blocks: usize) {
-        self.len += (blocks * BLOCK) as u64;
-    }
-
-    /// Keeps the bytes after the last whole block; `rest` is shorter than a block, and empty unless the message is at a block's start.
-    pub(crate) fn begin_block(&mut self, rest: &[u8]) {
-        debug_assert!(rest.is_empty() || (self.begun() == 0 && rest.len() < BLOCK));
+        let (run, rest) = data.as_chunks::<BLOCK>();
+        self.len += (head.len() + run.len() * BLOCK + rest.len()) as u64;
         self.pending[..rest.len()].copy_from_slice(rest);
-        self.len += rest.len() as u64;
+        run
     }
 
+    /// Bytes in `pending`.
     fn begun(&self) -> usize {
         (self.len % BLOCK as u64) as usize
     }
@@ -105,7 +92,16 @@ impl<A: Algorithm> Message<A> {
 
 /// The hashes of many messages, in their order; like [`Message::finish`], but the last blocks go through the lanes too, which tells
 /// when messages are short (the nodes of a hash tree).
-pub fn finish_many<A: Algorithm>(mut messages: Vec<Message<A>>) -> Vec<A::Digest> {
+pub fn finish_many<A: Algorithm>(messages: Vec<Message<A>>) -> Vec<A::Digest> {
+    finish_with(Backend::best(), messages, None)
+}
+
+/// [`finish_many`] by a backend, and in lanes from a number of messages, of the caller's choice.
+pub(crate) fn finish_with<A: Algorithm>(
+    backend: Backend,
+    mut messages: Vec<Message<A>>,
+    pays: Option<usize>,
+) -> Vec<A::Digest> {
     let tails: Vec<_> = messages.iter().map(Message::padding).collect();
     let data: Vec<[&[u8]; 1]> = tails.iter().map(|(tail, blocks)| [tail[..*blocks].as_flattened()]).collect();
     for message in &mut messages {
@@ -114,6 +110,6 @@ pub fn finish_many<A: Algorithm>(mut messages: Vec<Message<A>>) -> Vec<A::Digest
     }
     let mut feeds: Vec<_> =
         messages.iter_mut().zip(&data).map(|(state, data)| Feed { state, data: &data[..] }).collect();
-    update_many(&mut feeds);
+    update_with(backend, &mut feeds, pays);
     messages.iter().map(Message::digest).collect()
 }
