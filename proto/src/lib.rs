@@ -10,6 +10,7 @@ pub mod bitfield;
 pub mod compact;
 pub mod id;
 pub mod layout;
+pub mod metainfo;
 pub mod strategy;
 pub mod time;
 pub mod wire;

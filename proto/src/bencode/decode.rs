@@ -26,8 +26,9 @@ impl Limits {
     /// A tracker's answer. The old, non-compact peer lists take nine values for each peer.
     pub const TRACKER: Self = Self { bytes: 4 << 20, depth: 16, values: 200_000 };
 
-    /// A torrent file. A million files need six to eight values each.
-    pub const METAINFO: Self = Self { bytes: 64 << 20, depth: 64, values: 8_000_000 };
+    /// A torrent file. Half a million files, the most that [`metainfo`](crate::metainfo) takes, need six to eight
+    /// values each; 64 MiB are three million piece hashes.
+    pub const METAINFO: Self = Self { bytes: 64 << 20, depth: 64, values: 4_000_000 };
 }
 
 /// Why an input is not bencoded, or not within the limits, and where.
