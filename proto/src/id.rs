@@ -91,3 +91,18 @@ macro_rules! id {
 
 id!(InfoHash);
 id!(PeerId);
+
+#[cfg(feature = "rpc")]
+impl schemars::JsonSchema for InfoHash {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "InfoHash".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "An info-hash, which names a torrent",
+            "type": "string",
+            "pattern": "^[0-9a-fA-F]{40}$",
+        })
+    }
+}

@@ -11,6 +11,9 @@ pub mod compact;
 pub mod id;
 pub mod layout;
 pub mod metainfo;
+#[cfg(feature = "rpc")]
+pub mod rpc;
+pub mod size;
 pub mod strategy;
 pub mod time;
 pub mod wire;
