@@ -1,3 +1,6 @@
 //! `btd`, a BitTorrent daemon.
 
+#[allow(dead_code)]
+mod store;
+
 fn main() {}
