@@ -10,6 +10,7 @@ pub mod bitfield;
 pub mod compact;
 pub mod id;
 pub mod layout;
+pub mod magnet;
 pub mod metainfo;
 #[cfg(feature = "rpc")]
 pub mod rpc;
