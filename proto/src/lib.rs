@@ -16,5 +16,7 @@ pub mod metainfo;
 pub mod rpc;
 pub mod size;
 pub mod strategy;
+pub mod text;
 pub mod time;
+pub mod tracker;
 pub mod wire;

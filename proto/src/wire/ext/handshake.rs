@@ -3,6 +3,7 @@
 use super::{ExtIds, bad};
 use crate::{
     bencode::{Document, Encoder, Limits, Value},
+    text::printable,
     wire::WireError,
 };
 use std::net::IpAddr;
@@ -45,7 +46,10 @@ impl ExtHandshake {
         let number = |key| root.dict_get(key).and_then(|value: Value<'_>| value.as_num::<u32>());
         Ok(Self {
             ids: root.dict_get(b"m").map(ids).unwrap_or_default(),
-            client: root.dict_bytes(b"v").map(printable).filter(|name| !name.is_empty()),
+            client: root
+                .dict_bytes(b"v")
+                .map(|name| printable(name, MAX_CLIENT))
+                .filter(|name| !name.is_empty()),
             port: root.dict_get(b"p").and_then(|value| value.as_num()).filter(|port| *port != 0),
             your_ip: root.dict_bytes(b"yourip").and_then(ip),
             reqq: number(b"reqq"),
@@ -112,17 +116,4 @@ fn ip(bytes: &[u8]) -> Option<IpAddr> {
         16 => bytes.first_chunk::<16>().map(|ip| (*ip).into()),
         _ => None,
     }
-}
-
-/// A stranger's text for a log or a table: no control characters, none that change the direction of the text or take
-/// no room, and not too long.
-fn printable(text: &[u8]) -> String {
-    let invisible = |c: &char| {
-        matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
-    };
-    // A character has at most four bytes, so more than that need not be looked at.
-    let text = String::from_utf8_lossy(text.get(..MAX_CLIENT * 4).unwrap_or(text));
-    let shown = text.chars().filter(|c| !c.is_control() && !invisible(c));
-    shown.take(MAX_CLIENT).collect::<String>().trim().to_owned()
 }
