@@ -1,6 +1,6 @@
 //! `btd`, a BitTorrent daemon.
 
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod store;
 
 fn main() {}

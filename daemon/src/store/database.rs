@@ -5,7 +5,7 @@
 //! * Its flush does not call `fsync`: we do, on the same file.
 
 use super::StoreError;
-use super::envelope::{Assembler, INDEX, Step};
+use super::envelope::{Assembler, Chunk, INDEX, Step};
 use super::mailbox::{Changes, Tree};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -151,7 +151,7 @@ impl Database {
     }
 
     /// The stored chunks of one value.
-    pub(super) fn read(&self, tree: Tree, base: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fault> {
+    pub(super) fn read(&self, tree: Tree, base: &[u8]) -> Result<Vec<Chunk>, Fault> {
         guarded(|| {
             let mut chunks = Vec::new();
             for pair in self.tree(tree).scan_prefix(base) {

@@ -18,6 +18,9 @@ const HEADER: usize = 1 + 2 + 4;
 /// Bytes of the chunk's index at the end of a key.
 pub(super) const INDEX: usize = 2;
 
+/// A chunk's key and the chunk, sealed.
+pub(super) type Chunk = (Vec<u8>, Vec<u8>);
+
 /// A value does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a value of {0} bytes is too large to be stored (at most {max})", max = CHUNK * MAX_CHUNKS)]
@@ -34,7 +37,7 @@ pub(super) fn seal<'a>(
     tree: Tree,
     base: &'a [u8],
     value: &'a [u8],
-) -> Result<impl Iterator<Item = (Vec<u8>, Vec<u8>)> + 'a, TooLarge> {
+) -> Result<impl Iterator<Item = Chunk> + 'a, TooLarge> {
     let count = value.len().div_ceil(CHUNK).max(1);
     if count > MAX_CHUNKS {
         return Err(TooLarge(value.len()));
@@ -130,7 +133,7 @@ fn checksum(tree: Tree, key: &[u8], count: u16, payload: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    fn assemble(chunks: &[(Vec<u8>, Vec<u8>)]) -> Vec<Step> {
+    fn assemble(chunks: &[Chunk]) -> Vec<Step> {
         let mut assembler = Assembler::default();
         chunks.iter().map(|(key, value)| assembler.push(Tree::Have, key, value)).collect()
     }

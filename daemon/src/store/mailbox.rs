@@ -5,7 +5,7 @@
 //! stop the whole daemon for a hint that it can live without, and the newest values stay here until the disk is back.
 
 use super::StoreError;
-use super::envelope::{TooLarge, key, seal};
+use super::envelope::{Chunk, TooLarge, key, seal};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use proto::id::InfoHash;
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,7 +186,7 @@ impl Mailbox {
     }
 
     /// What waits for one key: whether it is cleared first, and its chunks.
-    pub(super) fn pending(&self, tree: Tree, base: &[u8]) -> (bool, Vec<(Vec<u8>, Vec<u8>)>) {
+    pub(super) fn pending(&self, tree: Tree, base: &[u8]) -> (bool, Vec<Chunk>) {
         let state = self.state.lock();
         let cleared = state.changes.clears.contains(&(std::cmp::Reverse(tree), base.to_vec()));
         let chunks = state.changes.puts.range(range(tree, base)).map(|((_, k), v)| (k.clone(), v.clone()));
