@@ -1,5 +1,7 @@
 //! `btd`, a BitTorrent daemon.
 
+#[allow(unused)]
+mod storage;
 #[allow(dead_code, unused_imports)]
 mod store;
 

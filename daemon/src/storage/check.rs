@@ -1,0 +1,322 @@
+//! What of the data on disk is good: all check workers on one torrent at a time, each with sixteen pieces in the SIMD lanes.
+
+use super::{Busy, DiskError, DiskErrorKind, StorageEvent, files::Wait, torrent::Torrent};
+use hash::{Feed, Sha1, update_many};
+use parking_lot::{Condvar, Mutex};
+use proto::bitfield::Bitfield;
+use rustix::{
+    fs::{self, SeekFrom},
+    io::Errno,
+};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Pieces hashed together: as many as the widest registers have lanes.
+const BATCH: usize = 16;
+/// Bytes read from each of them in turn: sixteen of these stay in the second-level cache from the read to the hashing.
+const SLICE: usize = 32 * 1024;
+/// How often progress is mentioned.
+const MENTION: Duration = Duration::from_millis(100);
+
+/// All checks, done and to do.
+pub(super) struct Checks {
+    waiting: Mutex<Waiting>,
+    ready: Condvar,
+    capacity: usize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Arc<Job>>,
+    closed: bool,
+}
+
+/// One check.
+struct Job {
+    torrent: Arc<Torrent>,
+    only: Option<Bitfield>,
+    total: u32,
+    cancelled: AtomicBool,
+    /// SHA-1 of a whole piece of zeros, once a hole was met.
+    zeros: OnceLock<[u8; 20]>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The first piece not given to a worker yet.
+    next: u32,
+    /// Batches that workers are at.
+    under_way: u32,
+    /// All batches were handed out.
+    over: bool,
+    done: u32,
+    good: Bitfield,
+    error: Option<DiskError>,
+    mentioned: Instant,
+}
+
+/// A check under way. Dropping this lets it go on.
+#[derive(Clone)]
+pub(crate) struct Check {
+    job: Arc<Job>,
+}
+
+impl Check {
+    /// Calls it off; it still ends with [`StorageEvent::Checked`].
+    pub(crate) fn cancel(&self) {
+        self.job.cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Checks {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { waiting: Mutex::default(), ready: Condvar::new(), capacity }
+    }
+
+    pub(super) fn start(&self, torrent: Arc<Torrent>, only: Option<&Bitfield>) -> Result<Check, Busy> {
+        let pieces = torrent.layout.pieces();
+        let state = State {
+            next: 0,
+            under_way: 0,
+            over: false,
+            done: 0,
+            good: Bitfield::none(pieces),
+            error: None,
+            mentioned: Instant::now(),
+        };
+        let job = Arc::new(Job {
+            torrent,
+            only: only.cloned(),
+            total: only.map_or(pieces, Bitfield::count),
+            cancelled: AtomicBool::new(false),
+            zeros: OnceLock::new(),
+            state: Mutex::new(state),
+        });
+        let mut waiting = self.waiting.lock();
+        if waiting.closed || waiting.jobs.len() >= self.capacity {
+            return Err(Busy);
+        }
+        waiting.jobs.push_back(Arc::clone(&job));
+        drop(waiting);
+        self.ready.notify_all();
+        Ok(Check { job })
+    }
+
+    /// A check worker's life.
+    pub(super) fn work(&self) {
+        let mut scratch = Vec::new();
+        while let Some((job, batch)) = self.next(&mut scratch) {
+            job.look_at(&batch, &mut scratch);
+        }
+    }
+
+    /// The next batch of the first job that has one; `None` when it is all over.
+    fn next(&self, scratch: &mut Vec<u8>) -> Option<(Arc<Job>, Vec<u32>)> {
+        let mut waiting = self.waiting.lock();
+        loop {
+            if waiting.closed {
+                return None;
+            }
+            if let Some(job) = waiting.jobs.front() {
+                let job = Arc::clone(job);
+                let batch = job.next_batch();
+                // Only the worker that gets the empty batch, the last one, takes it off the list.
+                if batch.is_empty() {
+                    waiting.jobs.pop_front();
+                }
+                return Some((job, batch));
+            }
+            // Nothing to do for perhaps a long time: give the memory back.
+            *scratch = Vec::new();
+            self.ready.wait(&mut waiting);
+        }
+    }
+
+    pub(super) fn close(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.closed = true;
+        waiting.jobs.iter().for_each(|job| job.cancelled.store(true, Ordering::Relaxed));
+        drop(waiting);
+        self.ready.notify_all();
+    }
+}
+
+impl Job {
+    fn next_batch(&self) -> Vec<u32> {
+        let mut state = self.state.lock();
+        state.under_way += 1;
+        if state.error.is_some() || self.cancelled.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let wanted = |piece: &u32| self.only.as_ref().is_none_or(|only| only.has(*piece));
+        let batch: Vec<_> = (state.next..self.torrent.layout.pieces()).filter(wanted).take(BATCH).collect();
+        state.next = batch.last().map_or(self.torrent.layout.pieces(), |last| last + 1);
+        batch
+    }
+
+    /// Checks a batch and notes what came of it. The last of them tells the shard.
+    fn look_at(&self, batch: &[u32], scratch: &mut Vec<u8>) {
+        let result = self.check(batch, scratch);
+        let mut state = self.state.lock();
+        state.under_way -= 1;
+        state.done += u32::try_from(batch.len()).unwrap_or(0);
+        match result {
+            Ok(good) => good.into_iter().for_each(|piece| {
+                state.good.set(piece);
+            }),
+            Err(error) => {
+                state.error.get_or_insert(error);
+            }
+        }
+        // The empty batch is handed out once, and last of all; but others may still be at theirs then.
+        state.over |= batch.is_empty();
+        let torrent = self.torrent.key;
+        if state.over && state.under_way == 0 {
+            let result = self.conclude(&mut state);
+            drop(state);
+            self.torrent.tell(StorageEvent::Checked { torrent, result });
+        } else if state.mentioned.elapsed() >= MENTION {
+            state.mentioned = Instant::now();
+            self.torrent.mention(StorageEvent::Checking { torrent, done: state.done, total: self.total });
+        }
+    }
+
+    fn conclude(&self, state: &mut State) -> Result<Bitfield, DiskError> {
+        if let Some(error) = state.error.take() {
+            return Err(error);
+        }
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(DiskError::new(&self.torrent.files.place().root, DiskErrorKind::Cancelled));
+        }
+        for piece in 0..self.torrent.layout.pieces() {
+            if self.only.as_ref().is_none_or(|only| only.has(piece)) {
+                self.torrent.set_finished(piece, state.good.has(piece));
+            }
+        }
+        Ok(state.good.clone())
+    }
+
+    /// The good ones of these pieces.
+    fn check(&self, batch: &[u32], scratch: &mut Vec<u8>) -> Result<Vec<u32>, DiskError> {
+        let mut good = Vec::with_capacity(batch.len());
+        let mut to_read = Vec::with_capacity(batch.len());
+        for &piece in batch {
+            match self.extent(piece)? {
+                Extent::Missing => {}
+                Extent::Hole if self.zeros_are_good(piece) => good.push(piece),
+                Extent::Hole => {}
+                Extent::Data => to_read.push(Reading { piece, at: 0, state: Sha1::new() }),
+            }
+        }
+        self.hash(&mut to_read, scratch)?;
+        let is_good = |reading: &Reading| {
+            reading.at == self.torrent.layout.piece_len(reading.piece)
+                && self.torrent.hash(reading.piece).is_some_and(|hash| hash == reading.state.clone().finish())
+        };
+        good.extend(to_read.iter().filter(|reading| is_good(reading)).map(|reading| reading.piece));
+        Ok(good)
+    }
+
+    /// Reads and hashes, a slice of each piece at a time. A piece that cannot be read whole stays behind.
+    fn hash(&self, readings: &mut [Reading], scratch: &mut Vec<u8>) -> Result<(), DiskError> {
+        scratch.resize(BATCH * SLICE, 0);
+        loop {
+            let mut slices = Vec::with_capacity(readings.len());
+            for (reading, slice) in readings.iter_mut().zip(scratch.chunks_exact_mut(SLICE)) {
+                let left = (self.torrent.layout.piece_len(reading.piece) - reading.at) as usize;
+                let slice = &mut slice[..left.min(SLICE)];
+                let start = self.torrent.layout.piece_start(reading.piece) + u64::from(reading.at);
+                if !slice.is_empty() && readable(self.torrent.files.read(start, &mut [slice], Wait::Yes))? {
+                    reading.at += u32::try_from(slice.len()).unwrap_or(0);
+                    slices.push((&mut reading.state, [&*slice]));
+                }
+            }
+            if slices.is_empty() || self.cancelled.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let mut feeds: Vec<_> =
+                slices.iter_mut().map(|(state, data)| Feed { state, data: &data[..] }).collect();
+            update_many(&mut feeds);
+        }
+    }
+
+    /// What there is of a piece, without reading it.
+    fn extent(&self, piece: u32) -> Result<Extent, DiskError> {
+        let layout = self.torrent.layout;
+        let mut found = Extent::Hole;
+        for segment in
+            self.torrent.files.segments(layout.piece_start(piece), layout.piece_len(piece) as usize)
+        {
+            let Some(file) = segment.file else { continue };
+            let open = match self.torrent.files.open(file, false) {
+                Err(DiskError { kind: DiskErrorKind::Missing, .. }) => return Ok(Extent::Missing),
+                done => done?,
+            };
+            let end = segment.at + segment.len as u64;
+            match fs::seek(open.fd(), SeekFrom::Data(segment.at)) {
+                Ok(data) if data >= end => {}
+                // No data from here to the end of the file: past its end, or a hole at its end.
+                Err(Errno::NXIO)
+                    if fs::fstat(open.fd())
+                        .is_ok_and(|stat| u64::try_from(stat.st_size).is_ok_and(|size| size >= end)) => {}
+                Err(Errno::NXIO) => return Ok(Extent::Missing),
+                // A file system that cannot tell has data everywhere.
+                Ok(_) | Err(_) => found = Extent::Data,
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a piece of nothing but zeros is right. All pieces but the last have one length, so their hash is made once.
+    fn zeros_are_good(&self, piece: u32) -> bool {
+        let layout = self.torrent.layout;
+        let len = layout.piece_len(piece);
+        let zeros =
+            if len == layout.piece_length() { *self.zeros.get_or_init(|| zeros(len)) } else { zeros(len) };
+        self.torrent.hash(piece) == Some(&zeros[..])
+    }
+}
+
+/// SHA-1 of so many zeros.
+fn zeros(len: u32) -> [u8; 20] {
+    static ZEROS: [u8; SLICE] = [0; SLICE];
+    let mut state = Sha1::new();
+    let mut left = len as usize;
+    while left > 0 {
+        let cut = left.min(SLICE);
+        state.update(&ZEROS[..cut]);
+        left -= cut;
+    }
+    state.finish()
+}
+
+/// A piece being read.
+struct Reading {
+    piece: u32,
+    at: u32,
+    state: Sha1,
+}
+
+/// What there is of a piece.
+enum Extent {
+    /// Not all of it.
+    Missing,
+    /// All of it, and all of it zeros that take no space.
+    Hole,
+    /// Something to be read.
+    Data,
+}
+
+/// A file that is gone or too short makes a piece bad, not the check.
+fn readable(result: Result<bool, DiskError>) -> Result<bool, DiskError> {
+    match result {
+        Err(DiskError { kind: DiskErrorKind::Missing | DiskErrorKind::Changed, .. }) => Ok(false),
+        done => done,
+    }
+}
