@@ -4,6 +4,7 @@
 //! a sink that the caller owns. The daemon and the simulator drive the same code.
 #![forbid(unsafe_code)]
 
+pub mod announce;
 pub mod choke;
 pub mod out;
 pub mod torrent;
