@@ -9,6 +9,7 @@ pub mod bencode;
 pub mod bitfield;
 pub mod compact;
 pub mod id;
+pub mod krpc;
 pub mod layout;
 pub mod magnet;
 pub mod metainfo;
