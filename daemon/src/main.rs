@@ -2,6 +2,10 @@
 
 #[allow(unused)]
 mod storage;
+#[allow(dead_code)]
+mod log;
+#[allow(dead_code, unused_imports)]
+mod settings;
 #[allow(dead_code, unused_imports)]
 mod store;
 
