@@ -1,11 +1,11 @@
 //! `btd`, a BitTorrent daemon.
 
-#[allow(unused)]
-mod storage;
 #[allow(dead_code)]
 mod log;
 #[allow(dead_code, unused_imports)]
 mod settings;
+#[allow(unused)]
+mod storage;
 #[allow(dead_code, unused_imports)]
 mod store;
 
