@@ -6,5 +6,9 @@
 
 pub mod announce;
 pub mod choke;
+mod meter;
 pub mod out;
+pub mod peers;
+pub mod picker;
+pub mod pipeline;
 pub mod torrent;
