@@ -287,9 +287,29 @@ impl Pipeline {
         }
     }
 
-    /// Gives up on requests made before `before`, pushed to `back`.
-    pub fn expire(&mut self, before: Instant, back: &mut Vec<(u32, u32)>) {
-        while self.asked.front().is_some_and(|asked| asked.at <= before) {
+    /// The peer is given another chance.
+    pub fn unsnub(&mut self, now: Instant) {
+        if std::mem::take(&mut self.snubbed) {
+            self.target = FLOOR;
+            self.alive = now;
+        }
+    }
+
+    /// Takes back the requests for pieces that `which` names, pushed to `back`.
+    pub fn cancel_where(&mut self, which: impl Fn(u32) -> bool, back: &mut Vec<(u32, u32)>) {
+        for at in (0..self.asked.len()).rev() {
+            if which(self.asked[at].piece)
+                && let Some(asked) = self.asked.remove(at)
+            {
+                self.stray(asked);
+                back.push((asked.piece, asked.index));
+            }
+        }
+    }
+
+    /// Gives up on requests that are `timeout` old, pushed to `back`.
+    pub fn expire(&mut self, now: Instant, timeout: Duration, back: &mut Vec<(u32, u32)>) {
+        while self.asked.front().is_some_and(|asked| now.since(asked.at) >= timeout) {
             let Some(asked) = self.asked.pop_front() else { break };
             self.stray(asked);
             back.push((asked.piece, asked.index));

@@ -171,6 +171,9 @@ impl Candidates {
     /// A dial came to nothing.
     pub fn failed(&mut self, now: Instant, addr: SocketAddr) {
         let addr = canonical(addr);
+        if self.known.get(&addr).is_none_or(|known| known.state != State::Dialling) {
+            return;
+        }
         let Some(known) = self.enter(addr, State::Idle) else { return };
         known.failures = known.failures.saturating_add(1);
         known.due = now + RETRY.saturating_mul(1 << known.failures.min(6)).min(LONGEST_RETRY);

@@ -75,8 +75,11 @@ impl Class {
         let mut hole = len;
         for above in (bucket + 1..self.ends.len()).rev() {
             let start = self.ends[above - 1];
-            let moved = self.order[start as usize];
-            place(&mut self.order, info, hole, moved);
+            // An empty bucket has nothing to move: the hole is its place already.
+            if start != hole {
+                let moved = self.order[start as usize];
+                place(&mut self.order, info, hole, moved);
+            }
             self.ends[above] += 1;
             hole = start;
         }
@@ -91,8 +94,10 @@ impl Class {
         let mut hole = info[piece as usize].at;
         for bucket in usize::from(info[piece as usize].availability)..self.ends.len() {
             let last = self.ends[bucket] - 1;
-            let moved = self.order[last as usize];
-            place(&mut self.order, info, hole, moved);
+            if last != hole {
+                let moved = self.order[last as usize];
+                place(&mut self.order, info, hole, moved);
+            }
             self.ends[bucket] = last;
             hole = last;
         }

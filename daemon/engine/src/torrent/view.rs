@@ -1,5 +1,6 @@
 //! What a torrent shows of itself.
 
+use super::Torrent;
 use crate::{
     choke::Reason,
     out::{Caps, PeerKey, Source},
@@ -106,4 +107,98 @@ pub struct PieceProgress {
     pub received: u32,
     /// Blocks that are asked for.
     pub requested: u32,
+}
+
+/// Peers asked of a tracker at most.
+const MOST_WANTED: u32 = 200;
+
+/// Endpoints kept for the next run: enough to find the swarm again without a tracker.
+const REMEMBERED: usize = 100;
+
+impl Torrent {
+    /// Figures.
+    pub fn stats(&self, now: Instant) -> Stats {
+        let count = |of: &dyn Fn(&super::Peer) -> bool| {
+            u32::try_from(self.peers.iter().filter(|peer| of(peer)).count()).unwrap_or(u32::MAX)
+        };
+        Stats {
+            download_rate: self.down.rate(now),
+            upload_rate: self.up.rate(now),
+            downloaded: self.totals.downloaded,
+            uploaded: self.totals.uploaded,
+            wasted: self.totals.wasted,
+            corrupt: self.totals.corrupt,
+            peers: count(&|_| true),
+            seeds: count(&|peer| peer.holds.is_full()),
+            connecting: self.candidates.dialling(),
+            candidates: self.candidates.idle(),
+            unchoked: count(&|peer| !peer.am_choking),
+            have: self.have_bytes,
+            left: self.picker.missing_bytes(),
+            in_flight: u32::try_from(self.picker.in_flight()).unwrap_or(u32::MAX),
+            endgame: self.picker.in_endgame(),
+        }
+    }
+
+    /// Every connection as it stands.
+    pub fn peers(&self, now: Instant) -> Vec<PeerView> {
+        self.peers.iter().map(|peer| self.view(now, peer)).collect()
+    }
+
+    fn view(&self, now: Instant, peer: &super::Peer) -> PeerView {
+        let pieces = self.config.layout.pieces();
+        PeerView {
+            key: peer.key,
+            addr: peer.addr,
+            id: peer.id,
+            client: peer.client.clone(),
+            source: peer.source,
+            outgoing: peer.outgoing,
+            caps: peer.caps,
+            since: peer.since,
+            download_rate: peer.pipe.rate(now),
+            upload_rate: peer.up.rate(now),
+            downloaded: peer.downloaded,
+            uploaded: peer.uploaded,
+            progress: f64::from(peer.count(pieces)) / f64::from(pieces.max(1)),
+            seed: peer.holds.is_full(),
+            am_choking: peer.am_choking,
+            am_interested: peer.am_interested,
+            peer_choking: peer.peer_choking,
+            peer_interested: peer.peer_interested,
+            optimistic: self.choker.is_optimistic(peer.key),
+            snubbed: peer.pipe.is_snubbed(),
+            why: peer.why,
+            in_flight: peer.pipe.in_flight(),
+            target: peer.pipe.target(),
+            queued: u32::try_from(peer.uploads.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// For each piece, how many connected peers have it.
+    pub fn availability(&self) -> Vec<u32> {
+        (0..self.config.layout.pieces()).map(|piece| self.picker.availability(piece)).collect()
+    }
+
+    /// The pieces that were begun and are not verified.
+    pub fn in_progress(&self) -> Vec<PieceProgress> {
+        let progress =
+            |(piece, blocks, received, requested)| PieceProgress { piece, blocks, received, requested };
+        self.picker.progress().map(progress).collect()
+    }
+
+    /// How many more peers would be of use: what to ask a tracker for.
+    pub fn wants_peers(&self) -> u32 {
+        if !self.running {
+            return 0;
+        }
+        let known =
+            u32::try_from(self.peers.len()).unwrap_or(u32::MAX).saturating_add(self.candidates.idle());
+        self.config.max_connections.saturating_sub(known).min(MOST_WANTED)
+    }
+
+    /// Endpoints worth keeping for the next run, the best first.
+    pub fn remember(&self) -> Vec<SocketAddr> {
+        self.candidates.remember(REMEMBERED)
+    }
 }

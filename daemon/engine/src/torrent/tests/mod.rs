@@ -1,0 +1,5 @@
+//! Torrents wired to each other in virtual time, with oracles on everything they do.
+
+mod exchange;
+mod single;
+mod world;
