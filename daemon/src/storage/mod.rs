@@ -25,6 +25,9 @@ mod queue;
 mod relocate;
 mod torrent;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use check::Check;
 pub(crate) use error::{DiskError, DiskErrorKind};
 pub(crate) use fds::OpenFile;

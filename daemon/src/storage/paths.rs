@@ -34,8 +34,9 @@ pub(super) fn open_to_sync(root: impl AsFd, relative: &Path) -> Result<OwnedFd, 
 
 /// Opens `relative` beneath `root`. With `CREATE` the file is made, its folders are not: see [`make_parents`].
 pub(super) fn open(root: impl AsFd, relative: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-    // A pipe in a file's place must not hang the open.
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    // A pipe in a file's place must not hang the open. (With `O_PATH` nothing hangs, and `openat2` refuses the flag.)
+    let nonblock = if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NONBLOCK };
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | nonblock;
     let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
     if NO_OPENAT2.load(Ordering::Relaxed) {
         return walk(root, relative, flags);
@@ -127,9 +128,12 @@ mod tests {
         std::os::unix::fs::symlink("../../secret", dir.path().join("root/sub/link")).unwrap();
         std::fs::write(dir.path().join("root/sub/plain"), b"x").unwrap();
         let root = open_root(&dir.path().join("root")).unwrap();
-        for by in [open::<&OwnedFd>, |root: &OwnedFd, path: &Path, flags| {
-            walk(root, path, flags | OFlags::NOFOLLOW)
-        }] {
+        type Open = fn(&OwnedFd, &Path, OFlags) -> Result<OwnedFd, Errno>;
+        let ways: [Open; 2] = [
+            |root, path, flags| open(root, path, flags),
+            |root, path, flags| walk(root, path, flags | OFlags::NOFOLLOW),
+        ];
+        for by in ways {
             let refused = |path: &str, flags| by(&root, Path::new(path), flags).map(drop).unwrap_err();
             assert_eq!(refused("out/secret", OFlags::RDONLY), Errno::LOOP);
             assert_eq!(refused("out/new", OFlags::RDWR | OFlags::CREATE), Errno::LOOP);
