@@ -1,4 +1,4 @@
-//! What goes into a [`Torrent`](crate) machine and what comes out of it.
+//! What goes into a [`Torrent`](crate::torrent::Torrent) machine and what comes out of it.
 
 use proto::{
     id::PeerId,
@@ -85,14 +85,15 @@ pub enum Event {
         /// Which block.
         block: Block,
     },
-    /// Part of a block's payload arrived: the peer is alive and sending.
+    /// Part of a block's payload arrived: the peer is alive and sending. The bytes are counted with the whole block, so
+    /// that a caller may leave these events out for blocks that arrive at once.
     Received {
         /// The connection.
         peer: PeerKey,
         /// Payload bytes since the last such event.
         bytes: u32,
     },
-    /// Payload that [`Torrent::next_upload`](crate) handed out was given to the kernel.
+    /// Payload that [`Torrent::next_uploads`](crate::torrent::Torrent::next_uploads) handed out was given to the kernel.
     Sent {
         /// The connection.
         peer: PeerKey,
@@ -118,7 +119,7 @@ pub enum Event {
         /// The piece.
         piece: u32,
     },
-    /// A block that [`Torrent::next_upload`](crate) handed out cannot be read; the piece is no longer held.
+    /// A block that [`Torrent::next_uploads`](crate::torrent::Torrent::next_uploads) handed out cannot be read; the piece is no longer held.
     PieceGone {
         /// The piece.
         piece: u32,
@@ -212,7 +213,7 @@ pub enum Action {
     },
     /// Free the block that just arrived: nobody asked for it, or it is here already.
     Discard,
-    /// A peer has blocks waiting to be uploaded: pull them with `next_upload` when its socket can take them.
+    /// A peer has blocks waiting to be uploaded: pull them with `next_uploads` when its socket can take them.
     Upload {
         /// Who.
         peer: PeerKey,

@@ -258,8 +258,10 @@ impl Choker {
     fn draw(&mut self, round: &Round<'_>, table: &[Contender], open: &[usize]) -> usize {
         let interval = Duration::from_secs(u64::from(round.strategy.optimistic_interval));
         let patience = interval * 2 * u32::try_from(open.len()).unwrap_or(u32::MAX);
-        let oldest = (0..open.len()).min_by_key(|at| (table[open[*at]].waiting_since, table[open[*at]].key));
-        if let Some(at) = oldest.filter(|at| round.now.since(table[open[*at]].waiting_since) > patience) {
+        // Whoever has a slot now does not wait.
+        let waits = |at: usize| if table[at].unchoked { round.now } else { table[at].waiting_since };
+        let oldest = (0..open.len()).min_by_key(|at| (waits(open[*at]), table[open[*at]].key));
+        if let Some(at) = oldest.filter(|at| round.now.since(waits(open[*at])) > patience) {
             return at;
         }
         let weight = |at: usize| {

@@ -11,8 +11,7 @@ use std::time::Duration;
 /// The priority of a piece nobody said anything about; 0 skips, [`TOP_PRIORITY`] goes first.
 pub const NORMAL_PRIORITY: u8 = 4;
 
-/// The highest priority of a piece; what is above counts as this.
-pub const TOP_PRIORITY: u8 = 7;
+pub use crate::picker::TOP_PRIORITY;
 
 /// How many requests of one peer we keep, offered as `reqq` (BEP 10). Enough for 32 MiB under way, which a fast peer
 /// needs; what comes beyond is rejected.

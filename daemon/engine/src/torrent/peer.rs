@@ -196,7 +196,7 @@ impl Peer {
 /// The connections, in order of their keys. Keys grow, so that a new one goes to the end.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    peers: Vec<Box<Peer>>,
+    peers: Vec<Peer>,
 }
 
 impl Table {
@@ -207,21 +207,21 @@ impl Table {
     /// Adds a connection; one of the same key is replaced.
     pub(super) fn insert(&mut self, peer: Peer) {
         match self.find(peer.key) {
-            Ok(at) => *self.peers[at] = peer,
-            Err(at) => self.peers.insert(at, Box::new(peer)),
+            Ok(at) => self.peers[at] = peer,
+            Err(at) => self.peers.insert(at, peer),
         }
     }
 
-    pub(super) fn remove(&mut self, key: PeerKey) -> Option<Box<Peer>> {
+    pub(super) fn remove(&mut self, key: PeerKey) -> Option<Peer> {
         self.find(key).ok().map(|at| self.peers.remove(at))
     }
 
     pub(super) fn get(&self, key: PeerKey) -> Option<&Peer> {
-        self.find(key).ok().map(|at| &*self.peers[at])
+        self.find(key).ok().map(|at| &self.peers[at])
     }
 
     pub(super) fn get_mut(&mut self, key: PeerKey) -> Option<&mut Peer> {
-        self.find(key).ok().map(|at| &mut *self.peers[at])
+        self.find(key).ok().map(|at| &mut self.peers[at])
     }
 
     pub(super) fn len(&self) -> usize {
@@ -229,11 +229,11 @@ impl Table {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Peer> {
-        self.peers.iter().map(|peer| &**peer)
+        self.peers.iter()
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Peer> {
-        self.peers.iter_mut().map(|peer| &mut **peer)
+        self.peers.iter_mut()
     }
 
     pub(super) fn keys(&self) -> Vec<PeerKey> {
