@@ -6,6 +6,7 @@
 use proto::{
     bencode::{Document, Encoder, Kind, Limits, Value},
     id::{InfoHash, PeerId},
+    krpc::{self, DecodeError},
     magnet::Magnet,
     metainfo::{Info, Metainfo},
     time::Instant,
@@ -27,6 +28,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("tracker_url", tracker_url),
     ("tracker_http", tracker_http),
     ("tracker_udp", tracker_udp),
+    ("krpc", krpc),
 ];
 
 /// Limits hold, and every value has one encoding: what was read as a string or an integer is written as it was.
@@ -246,6 +248,39 @@ pub fn tracker_udp(data: &[u8]) {
         Ok(Some(udp::Answer::Scrape(figures))) => assert!(figures.len() <= 1),
         Ok(None) => {}
         Err(error) => check_error(&error),
+    }
+}
+
+/// A DHT datagram that is understood says the same when written anew.
+pub fn krpc(data: &[u8]) {
+    match krpc::Message::decode(data) {
+        Ok(message) => {
+            let written = message.encode();
+            let again = krpc::Message::decode(&written).expect("what we write can be read");
+            assert_eq!(again.encode(), written);
+            assert_eq!(
+                (&again.tx, again.seen_as, again.version),
+                (&message.tx, message.seen_as, message.version)
+            );
+            if let krpc::Body::Response(response) = message.body {
+                check_response(&response);
+            }
+        }
+        Err(DecodeError::Query { tx, .. }) => assert!(tx.as_bytes().len() <= krpc::MAX_TX),
+        Err(DecodeError::Garbage(_)) => {}
+    }
+}
+
+fn check_response(response: &krpc::Response) {
+    let nodes = response.nodes4.iter().chain(&response.nodes6);
+    for nodes in nodes {
+        assert!(nodes.len() <= krpc::MAX_NODES);
+        assert!(nodes.iter().all(|node| node.addr.port() != 0));
+    }
+    assert!(response.peers.len() <= krpc::MAX_PEERS);
+    assert!(response.peers.iter().all(|peer| peer.port() != 0));
+    if let Some(item) = &response.item {
+        let _ = item.check();
     }
 }
 
