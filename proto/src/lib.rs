@@ -13,6 +13,7 @@ pub mod krpc;
 pub mod layout;
 pub mod magnet;
 pub mod metainfo;
+mod percent;
 #[cfg(feature = "rpc")]
 pub mod rpc;
 pub mod size;

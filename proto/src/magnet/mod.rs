@@ -1,12 +1,12 @@
 //! Magnet links (BEP 9, BEP 53): a torrent by its name alone.
 
-mod percent;
 #[cfg(test)]
 mod tests;
 
 use crate::{
     id::{InfoHash, from_hex, to_hex},
     metainfo::MAX_FILES,
+    percent,
 };
 use std::{
     fmt,
@@ -196,10 +196,10 @@ impl fmt::Display for Magnet {
             write!(f, "{between}xt=urn:btmh:{SHA2_256}{}", to_hex(&hash))?;
         }
         if let Some(name) = &self.name {
-            write!(f, "&dn={}", percent::Encoded(name))?;
+            write!(f, "&dn={}", percent::Encoded(name.as_bytes()))?;
         }
-        self.trackers.iter().try_for_each(|url| write!(f, "&tr={}", percent::Encoded(url)))?;
-        self.web_seeds.iter().try_for_each(|url| write!(f, "&ws={}", percent::Encoded(url)))?;
+        self.trackers.iter().try_for_each(|url| write!(f, "&tr={}", percent::Encoded(url.as_bytes())))?;
+        self.web_seeds.iter().try_for_each(|url| write!(f, "&ws={}", percent::Encoded(url.as_bytes())))?;
         self.peers.iter().try_for_each(|peer| write!(f, "&x.pe={peer}"))?;
         for (at, range) in self.files.iter().enumerate() {
             f.write_str(if at == 0 { "&so=" } else { "," })?;

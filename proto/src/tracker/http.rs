@@ -8,6 +8,7 @@ use crate::{
     bencode::{Document, Limits, Value},
     compact,
     id::InfoHash,
+    percent::Encoded,
     text::printable,
 };
 use std::{
@@ -94,16 +95,9 @@ impl Query {
         let _ = write!(self.url, "{value}");
     }
 
-    /// A value of any bytes: all but the unreserved characters of RFC 3986 are escaped.
+    /// A value of any bytes.
     fn bytes(&mut self, key: &str, value: &[u8]) {
-        self.key(key);
-        for byte in value {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
-                self.url.push(char::from(*byte));
-            } else {
-                let _ = write!(self.url, "%{byte:02X}");
-            }
-        }
+        self.plain(key, Encoded(value));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Decodes `%XX`; a lone `%` stays. `plus` makes a `+` a space, as forms do. What is not UTF-8 then is replaced.
-pub(super) fn decode(text: &str, plus: bool) -> String {
+pub(crate) fn decode(text: &str, plus: bool) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
@@ -25,12 +25,12 @@ pub(super) fn decode(text: &str, plus: bool) -> String {
     String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// Shows a text with everything but unreserved characters encoded.
-pub(super) struct Encoded<'a>(pub(super) &'a str);
+/// Shows bytes with everything but unreserved characters encoded.
+pub(crate) struct Encoded<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Encoded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.bytes().try_for_each(|byte| match byte {
+        self.0.iter().try_for_each(|&byte| match byte {
             b'-' | b'.' | b'_' | b'~' => write!(f, "{}", char::from(byte)),
             _ if byte.is_ascii_alphanumeric() => write!(f, "{}", char::from(byte)),
             _ => write!(f, "%{byte:02X}"),
