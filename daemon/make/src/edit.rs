@@ -1,0 +1,1 @@
+//! Changing what is outside the info dictionary.

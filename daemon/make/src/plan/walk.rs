@@ -1,0 +1,156 @@
+//! Walking a folder.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::{self, DirEntry, FileType, Metadata};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use globset::GlobSet;
+
+use super::{Input, Like, PlannedFile, Skipped, Stamp, Why};
+use crate::control::Control;
+use crate::error::Error;
+
+/// Most files in a torrent: what our own reader takes.
+const MAX_FILES: usize = proto::metainfo::MAX_FILES;
+
+/// Deepest folder. Paths that deep no system call takes, so only a tree made on purpose gets here.
+const MAX_DEPTH: usize = 256;
+
+/// The owner's bit for execution in a file's mode.
+pub(super) const OWNER_EXECUTES: u32 = 0o100;
+
+/// The files below `input.path` in the order in which the file system lists them, folder after folder, and what was left out.
+pub(super) fn walk(
+    input: &Input,
+    exclude: GlobSet,
+    control: &Control,
+) -> Result<(Vec<PlannedFile>, Vec<Skipped>), Error> {
+    let like_mktorrent = input.like == Like::Mktorrent;
+    let mut walk = Walk {
+        input,
+        exclude,
+        hidden: (input.include_hidden || like_mktorrent || input.like == Like::Libtorrent)
+            && input.like != Like::Transmission,
+        follow: input.follow_symlinks || input.like != Like::Ours,
+        control,
+        open: HashSet::new(),
+        files: Vec::new(),
+        skipped: Vec::new(),
+    };
+    walk.folder(&input.path, &mut Vec::new())?;
+    Ok((walk.files, walk.skipped))
+}
+
+struct Walk<'a> {
+    input: &'a Input,
+    exclude: GlobSet,
+    hidden: bool,
+    follow: bool,
+    control: &'a Control,
+    /// Device and inode of the folders we are in, to notice a link that leads back.
+    open: HashSet<(u64, u64)>,
+    files: Vec<PlannedFile>,
+    skipped: Vec<Skipped>,
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, disk: &Path, names: &mut Vec<Vec<u8>>) -> Result<(), Error> {
+        if self.control.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        // Only a followed link can lead back, and depth is bounded in any case.
+        let identity = if self.follow { Some(self.enter(disk)?) } else { None };
+        if names.len() > MAX_DEPTH {
+            return Err(Error::Loop(disk.to_owned()));
+        }
+        for entry in fs::read_dir(disk).map_err(Error::read(disk))? {
+            self.entry(&entry.map_err(Error::read(disk))?, names)?;
+        }
+        if let Some(identity) = identity {
+            self.open.remove(&identity);
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, disk: &Path) -> Result<(u64, u64), Error> {
+        let metadata = fs::metadata(disk).map_err(Error::read(disk))?;
+        let identity = (metadata.dev(), metadata.ino());
+        if self.open.insert(identity) { Ok(identity) } else { Err(Error::Loop(disk.to_owned())) }
+    }
+
+    fn entry(&mut self, entry: &DirEntry, names: &mut Vec<Vec<u8>>) -> Result<(), Error> {
+        let name = entry.file_name();
+        names.push(name.as_bytes().to_vec());
+        let result = match self.unwanted(&name, names) {
+            Some(why) => {
+                self.skipped.push(Skipped { path: entry.path(), why });
+                Ok(())
+            }
+            None => self.take(entry, names),
+        };
+        names.pop();
+        result
+    }
+
+    fn unwanted(&self, name: &OsStr, names: &[Vec<u8>]) -> Option<Why> {
+        if !self.hidden && name.as_bytes().starts_with(b".") {
+            return Some(Why::Hidden);
+        }
+        if self.exclude.is_empty() {
+            return None;
+        }
+        let path: PathBuf = names.iter().map(|name| OsStr::from_bytes(name)).collect();
+        (self.exclude.is_match(name) || self.exclude.is_match(path)).then_some(Why::Excluded)
+    }
+
+    fn take(&mut self, entry: &DirEntry, names: &mut Vec<Vec<u8>>) -> Result<(), Error> {
+        let disk = entry.path();
+        let listed = entry.file_type().map_err(Error::read(&disk))?;
+        if listed.is_dir() {
+            return self.folder(&disk, names);
+        }
+        if listed.is_symlink() && !self.follow {
+            self.skipped.push(Skipped { path: disk, why: Why::Symlink });
+            return Ok(());
+        }
+        let metadata = if listed.is_symlink() { fs::metadata(&disk) } else { entry.metadata() }
+            .map_err(Error::read(&disk))?;
+        if metadata.is_dir() { self.folder(&disk, names) } else { self.file(disk, listed, &metadata, names) }
+    }
+
+    fn file(
+        &mut self,
+        disk: PathBuf,
+        listed: FileType,
+        metadata: &Metadata,
+        names: &[Vec<u8>],
+    ) -> Result<(), Error> {
+        let why = if !metadata.is_file() {
+            Some(Why::Special)
+        } else if metadata.len() == 0 && self.input.like == Like::Transmission {
+            Some(Why::Empty)
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            self.skipped.push(Skipped { path: disk, why });
+            return Ok(());
+        }
+        if self.files.len() == MAX_FILES {
+            return Err(Error::TooManyFiles { path: self.input.path.clone(), max: MAX_FILES });
+        }
+        // libtorrent looks at the link's own mode, which always allows everything.
+        let by_link = listed.is_symlink() && self.input.like == Like::Libtorrent;
+        self.files.push(PlannedFile {
+            path: names.to_vec(),
+            disk,
+            length: metadata.len(),
+            executable: by_link || metadata.mode() & OWNER_EXECUTES != 0,
+            stamp: Stamp::of(metadata),
+        });
+        Ok(())
+    }
+}
