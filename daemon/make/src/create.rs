@@ -95,8 +95,11 @@ pub fn make(mut plan: Plan, options: &Options, control: &Control) -> Result<Made
     let space = Space::new(plan.files.iter().map(|file| file.length), piece_length, align);
     // Padding adds to the pieces.
     length::settle(Some(piece_length), space.total())?;
-    let sources: Vec<Source<'_>> =
-        plan.files.iter().map(|file| Source { path: &file.disk, stamp: Some(file.stamp) }).collect();
+    let sources: Vec<Source<'_>> = plan
+        .files
+        .iter()
+        .map(|file| Source { path: &file.disk, stamp: Some(file.stamp), absent: false })
+        .collect();
     let wanted = Wanted { sha1: options.format.has_v1(), leaves: options.format.has_v2() };
     let hashes = hash_pieces(&space, &sources, wanted, &OnFault::Stop, control)?;
     let pieces: Vec<Hashes> = hashes.into_iter().flatten().collect();

@@ -36,6 +36,14 @@ pub enum Error {
     /// A folder is its own descendant by a symbolic link.
     #[error("{} leads back to a folder that contains it", .0.display())]
     Loop(PathBuf),
+    /// Folders are nested deeper than a torrent may have them.
+    #[error("{} is nested deeper than {max} folders, which is more than clients accept", path.display())]
+    TooDeep {
+        /// The folder.
+        path: PathBuf,
+        /// The limit.
+        max: usize,
+    },
     /// There are more files than a torrent may have.
     #[error("{} holds more than {max} files, which is more than clients accept", path.display())]
     TooManyFiles {

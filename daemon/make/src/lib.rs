@@ -22,9 +22,10 @@ mod write;
 
 pub use control::Control;
 pub use create::{Format, Made, Options, make};
-
+pub use edit::{Edit, edit};
 pub use error::Error;
 pub use length::{MAX_PIECE_LENGTH, MIN_PIECE_LENGTH, choose_piece_length, parse_piece_length};
 pub use plan::{Input, Like, Plan, PlannedFile, Skipped, Why};
 pub use save::save;
 pub use url::{check_tracker, check_web_seed};
+pub use verify::{FileReport, FileState, Report, verify};

@@ -30,7 +30,7 @@ fn root_filled(nodes: &[Node], width: usize, mut filler: Node) -> Node {
         }
         let pairs: Vec<&[u8]> = level.chunks(2).map(<[Node]>::as_flattened).collect();
         level = sha256_many(&pairs);
-        filler = sha256_many(&[&[filler, filler].as_flattened()[..]])[0];
+        filler = sha256_many(&[[filler, filler].as_flattened()])[0];
     }
     level.first().copied().unwrap_or(filler)
 }

@@ -24,6 +24,8 @@ pub(crate) struct Source<'a> {
     pub(crate) path: &'a Path,
     /// How it must look when it is opened and still when it is closed; `None` if any will do.
     pub(crate) stamp: Option<Stamp>,
+    /// Not to be opened at all, for it is known not to be a file; opening a pipe would wait for ever.
+    pub(crate) absent: bool,
 }
 
 /// Why a file could not be read.
@@ -139,6 +141,9 @@ impl<'a> Reader<'a> {
         if self.open.len() == OPEN_FILES {
             let (index, oldest) = self.open.remove(0);
             self.check(index, &oldest)?;
+        }
+        if self.sources[file].absent {
+            return Err(Fault::Io(io::ErrorKind::NotFound.into()));
         }
         let handle = File::open(self.sources[file].path).map_err(Fault::Io)?;
         self.check(file, &handle)?;

@@ -9,7 +9,7 @@ pub(super) fn sort(files: &mut [PlannedFile], like: Like, canonical: bool) {
     match like {
         _ if canonical => files.sort_by(|a, b| a.path.cmp(&b.path)),
         Like::Ours | Like::Mktorrent => files.sort_by(|a, b| joined(a).cmp(joined(b))),
-        Like::Transmission => files.sort_by(|a, b| without_case(a, b)),
+        Like::Transmission => files.sort_by(without_case),
         Like::Libtorrent => {}
     }
 }

@@ -16,8 +16,8 @@ use crate::error::Error;
 /// Most files in a torrent: what our own reader takes.
 const MAX_FILES: usize = proto::metainfo::MAX_FILES;
 
-/// Deepest folder. Paths that deep no system call takes, so only a tree made on purpose gets here.
-const MAX_DEPTH: usize = 256;
+/// Deepest folder: a v2 torrent nests a dictionary for each, and our own reader of those goes as deep as this with what is around them.
+const MAX_DEPTH: usize = 60;
 
 /// The owner's bit for execution in a file's mode.
 pub(super) const OWNER_EXECUTES: u32 = 0o100;
@@ -64,7 +64,7 @@ impl Walk<'_> {
         // Only a followed link can lead back, and depth is bounded in any case.
         let identity = if self.follow { Some(self.enter(disk)?) } else { None };
         if names.len() > MAX_DEPTH {
-            return Err(Error::Loop(disk.to_owned()));
+            return Err(Error::TooDeep { path: disk.to_owned(), max: MAX_DEPTH });
         }
         for entry in fs::read_dir(disk).map_err(Error::read(disk))? {
             self.entry(&entry.map_err(Error::read(disk))?, names)?;
