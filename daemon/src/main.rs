@@ -1,5 +1,7 @@
 //! `btd`, a BitTorrent daemon.
 
+#[allow(dead_code, unused_imports)]
+mod http;
 #[allow(dead_code)]
 mod log;
 #[allow(dead_code, unused_imports)]
