@@ -7,6 +7,7 @@
 pub mod announce;
 pub mod choke;
 mod meter;
+pub mod dht;
 pub mod out;
 pub mod peers;
 pub mod picker;
