@@ -6,8 +6,8 @@
 
 pub mod announce;
 pub mod choke;
-mod meter;
 pub mod dht;
+mod meter;
 pub mod out;
 pub mod peers;
 pub mod picker;
