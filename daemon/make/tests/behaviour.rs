@@ -1,5 +1,7 @@
 //! Bad input, files that change, cancelling, checking and editing.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;

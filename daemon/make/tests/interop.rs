@@ -1,6 +1,8 @@
 //! The same files give the same info-hash here as in the programs that people use. They must be installed: mktorrent,
 //! transmission-cli and python3-libtorrent of Debian.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
