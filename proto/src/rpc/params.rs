@@ -233,15 +233,43 @@ impl Set {
     }
 }
 
-/// `torrent.create`: makes a v1 metainfo file of what is on the daemon's host, as a job.
+/// Which versions of the protocol a new torrent is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CreateFormat {
+    /// BEP 3, which every client reads.
+    #[default]
+    V1,
+    /// BEP 52 alone.
+    V2,
+    /// Both in one.
+    Hybrid,
+}
+
+/// `torrent.create`: makes a metainfo file of what is on the daemon's host, as a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Create {
     /// The file or folder, absolute.
     pub path: String,
-    /// Where the .torrent goes; absent: beside `path`. An existing file is not replaced.
+    /// Where the .torrent goes; absent: beside `path`. An existing file is not replaced, unless `force` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub torrent_path: Option<String>,
+    /// Whether an existing file at `torrent_path` is replaced.
+    pub force: bool,
+    /// v1, v2 or both.
+    pub format: CreateFormat,
+    /// Whether padding lets every file of a v1 torrent start at a piece (BEP 47).
+    pub align: bool,
+    /// Patterns of names and of paths within `path` to leave out.
+    pub exclude: Vec<String>,
+    /// Whether names that start with a dot go in.
+    pub include_hidden: bool,
+    /// Whether what symbolic links lead to goes in.
+    pub follow_symlinks: bool,
+    /// The program that is named as the maker; absent: btd.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
     /// The torrent's name; absent: the last component of `path`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

@@ -143,6 +143,9 @@ pub struct Created {
     pub path: String,
     /// Its info-hash.
     pub id: InfoHash,
+    /// The version 2 info-hash in hexadecimal, for v2 and hybrid torrents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v2_hash: Option<String>,
     /// Its magnet link.
     pub magnet: String,
 }
