@@ -7,6 +7,7 @@
 pub mod announce;
 pub mod choke;
 pub mod dht;
+pub mod metadata;
 mod meter;
 pub mod out;
 pub mod peers;

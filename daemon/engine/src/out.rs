@@ -1,5 +1,6 @@
 //! What goes into a [`Torrent`](crate::torrent::Torrent) machine and what comes out of it.
 
+use bytes::Bytes;
 use proto::{
     id::PeerId,
     layout::Block,
@@ -50,6 +51,19 @@ pub struct BlockDigest {
 pub enum Event {
     /// A handshake is complete.
     Connected {
+        /// The connection.
+        peer: PeerKey,
+        /// The remote endpoint as seen by the socket.
+        addr: SocketAddr,
+        /// Whether we dialled.
+        outgoing: bool,
+        /// What the peer calls itself.
+        id: PeerId,
+        /// What was agreed on.
+        caps: Caps,
+    },
+    /// A connection that greeted already, for the [`MetadataFetch`](crate::metadata::MetadataFetch) before this torrent.
+    Adopted {
         /// The connection.
         peer: PeerKey,
         /// The remote endpoint as seen by the socket.
@@ -225,6 +239,12 @@ pub enum Action {
     },
     /// Everything that is wanted is here and verified.
     Completed,
+    /// The metadata is here and has the right hash: the raw bytes of `info`. Make a torrent of it, and let it adopt what
+    /// [`MetadataFetch::hand_over`](crate::metadata::MetadataFetch::hand_over) gives.
+    Metadata {
+        /// The bytes.
+        info: Bytes,
+    },
     /// A peer told us something of ourselves: our address as it sees it.
     SeenAs {
         /// Our address.

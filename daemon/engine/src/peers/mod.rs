@@ -1,5 +1,6 @@
 //! Endpoints that may be dialled: from whom we know them, how often they failed, who is banned.
 
+pub mod pex;
 mod priority;
 #[cfg(test)]
 mod tests;
@@ -190,6 +191,13 @@ impl Candidates {
         known.due = now + RETRY;
         known.proven |= useful;
         known.seed = seed;
+    }
+
+    /// Someone says that a peer has everything.
+    pub fn is_seed(&mut self, addr: SocketAddr) {
+        if let Some(known) = self.known.get_mut(&canonical(addr)).filter(|known| known.state == State::Idle) {
+            known.seed = true;
+        }
     }
 
     /// Our own endpoints: never dialled, and our end of the canonical priority.

@@ -18,6 +18,9 @@ use std::{net::IpAddr, time::Duration};
 /// Peers that left and are remembered, to ban them when a piece proves bad.
 const MAX_LEFT: usize = 256;
 
+/// Pieces told one by one to a peer that was greeted before we had any; with more, it is better greeted anew.
+const MAX_HAVES: u32 = 1_000;
+
 /// A connection younger than this is not closed to make room for another.
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -34,8 +37,13 @@ impl Torrent {
         }
     }
 
-    pub(super) fn on_connected(&mut self, now: Instant, mut peer: Peer, out: &mut Out) {
-        if let Err(why) = self.admit(now, &peer, out) {
+    /// A connection is there. If it was `greeted` before, when we had nothing, it is told what we have piece by piece.
+    pub(super) fn on_connected(&mut self, now: Instant, mut peer: Peer, greeted: bool, out: &mut Out) {
+        let admitted = match self.admit(now, &peer, out) {
+            Ok(()) if greeted && self.have.count() > MAX_HAVES => Err(DropReason::NoRoom),
+            admitted => admitted,
+        };
+        if let Err(why) = admitted {
             if self.running && peer.outgoing && why != DropReason::Banned {
                 self.candidates.closed(now, peer.addr, false, false);
             }
@@ -50,7 +58,14 @@ impl Torrent {
             peer.source = self.candidates.connected(peer.addr).unwrap_or(peer.source);
             self.chores.dial = true;
         }
-        self.greet(&peer, out);
+        if !greeted {
+            self.greet(&peer, out);
+        } else {
+            let haves =
+                self.have.iter().map(|piece| Action::Send { peer: peer.key, message: Message::Have(piece) });
+            out.extend(haves);
+        }
+        self.shake_hands(&peer, out);
         self.peers.insert(peer);
         self.arm(now + super::KEEP_ALIVE, super::Why::KeepAlive);
     }
@@ -98,7 +113,7 @@ impl Torrent {
             .map(|peer| peer.key)
     }
 
-    /// What is said first: our pieces (BEP 3, 6), then what we can do (BEP 10).
+    /// What is said first: our pieces (BEP 3, 6).
     fn greet(&self, peer: &Peer, out: &mut Out) {
         let ours = if peer.caps.fast && self.have.is_full() {
             Some(Message::HaveAll)
@@ -110,6 +125,10 @@ impl Torrent {
             None
         };
         out.extend(ours.map(|message| Action::Send { peer: peer.key, message }));
+    }
+
+    /// What we can do (BEP 10).
+    fn shake_hands(&self, peer: &Peer, out: &mut Out) {
         if !peer.caps.extended {
             return;
         }

@@ -192,7 +192,9 @@ impl Torrent {
         match extension {
             Extension::Handshake(shake) => self.on_ext_handshake(now, key, shake, out),
             Extension::DontHave(piece) => self.on_dont_have(now, key, self.index(piece)?, out),
-            _ => {}
+            Extension::Pex(pex) => self.on_pex(now, key, &pex),
+            Extension::Metadata(message) => self.on_metadata(now, key, &message, out),
+            Extension::Holepunch(_) | Extension::Unknown => {}
         }
         Ok(())
     }
@@ -215,6 +217,9 @@ impl Torrent {
             let addr = SocketAddr::new(peer.addr.ip().to_canonical(), port);
             peer.listens = Some(addr);
             self.candidates.listens(now, addr);
+        }
+        if shake.ids.ut_pex.is_some() && !self.config.private {
+            self.arm_exchange(now);
         }
         self.drop_if_both_complete(now, key, out);
     }

@@ -12,6 +12,7 @@ mod fast;
 mod messages;
 mod peer;
 mod pieces;
+mod share;
 mod suspects;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ pub struct Torrent {
 
     timer: Option<(Instant, Why)>,
     next_rechoke: Instant,
+    next_exchange: Instant,
     /// When the last round of choking was, and the one before it.
     rounds: [Instant; 2],
     chores: Chores,
@@ -121,6 +123,7 @@ impl Torrent {
             upload_limit: None,
             timer: None,
             next_rechoke: Instant::START,
+            next_exchange: Instant::START,
             rounds: [Instant::START; 2],
             chores: Chores::default(),
             down: Meter::default(),
@@ -140,7 +143,11 @@ impl Torrent {
             Event::Message { peer, message } => self.on_message(now, peer, message, out),
             Event::Connected { peer, addr, outgoing, id, caps } => {
                 let pieces = self.config.layout.pieces();
-                self.on_connected(now, Peer::new(now, peer, addr, outgoing, id, caps, pieces), out);
+                self.on_connected(now, Peer::new(now, peer, addr, outgoing, id, caps, pieces), false, out);
+            }
+            Event::Adopted { peer, addr, outgoing, id, caps } => {
+                let pieces = self.config.layout.pieces();
+                self.on_connected(now, Peer::new(now, peer, addr, outgoing, id, caps, pieces), true, out);
             }
             Event::DialFailed { addr } => {
                 self.candidates.failed(now, addr);

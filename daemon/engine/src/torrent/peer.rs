@@ -4,6 +4,7 @@ use crate::{
     choke::{Contender, Reason},
     meter::Meter,
     out::{Caps, PeerKey, Source},
+    peers::pex::Told,
     picker::{Asker, Holdings},
     pipeline::Pipeline,
 };
@@ -91,6 +92,11 @@ pub(super) struct Peer {
     pub(super) bad_pieces: u32,
     /// Blocks that we had not asked for.
     pub(super) unasked: u32,
+    /// What it was told of others, and when it last told us.
+    pub(super) pex_told: Told,
+    pub(super) pex_heard: Option<Instant>,
+    /// Blocks of metadata it had from us.
+    pub(super) metadata_served: u32,
 }
 
 impl Peer {
@@ -141,6 +147,9 @@ impl Peer {
             last_sent: now,
             bad_pieces: 0,
             unasked: 0,
+            pex_told: Told::default(),
+            pex_heard: None,
+            metadata_served: 0,
         }
     }
 

@@ -46,6 +46,9 @@ impl Torrent {
         if now >= self.next_rechoke && self.has_contenders() {
             self.rechoke(now, out);
         }
+        if now >= self.next_exchange && self.has_exchange() {
+            self.exchange(now, out);
+        }
         self.chores.dial = true;
     }
 
@@ -86,6 +89,9 @@ impl Torrent {
         }
         if self.has_contenders() {
             at(self.next_rechoke, Why::Rechoke);
+        }
+        if self.has_exchange() {
+            at(self.next_exchange, Why::Exchange);
         }
         if self.may_dial()
             && let Some(due) = self.candidates.next_due(self.is_complete())

@@ -216,6 +216,7 @@ impl World {
                     self.nodes[at].digests.insert(piece);
                 }
                 Action::Completed => self.nodes[at].completed_at = Some(self.now),
+                Action::Metadata { .. } => unreachable!("a torrent has its metadata"),
                 Action::Discard | Action::SeenAs { .. } | Action::ExtIds { .. } | Action::DhtNode { .. } => {}
             }
         }
