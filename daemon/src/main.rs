@@ -1,14 +1,33 @@
 //! `btd`, a BitTorrent daemon.
 
-#[allow(dead_code, unused_imports)]
+mod clock;
+mod gate;
 mod http;
-#[allow(dead_code)]
 mod log;
-#[allow(dead_code, unused_imports)]
+mod net;
+mod pump;
+mod random;
+mod run;
+mod session;
 mod settings;
-#[allow(unused)]
+mod shard;
 mod storage;
-#[allow(dead_code, unused_imports)]
 mod store;
+mod trackers;
 
-fn main() {}
+/// Our name and version, as peers and trackers see it.
+const CLIENT: &str = concat!("btd ", env!("CARGO_PKG_VERSION"));
+
+fn main() -> std::process::ExitCode {
+    let gathered = match settings::gather(std::env::args_os(), &settings::process_env()) {
+        Ok(gathered) => gathered,
+        Err(error) => error.exit(),
+    };
+    match run::run(gathered) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("btd: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

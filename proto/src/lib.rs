@@ -11,6 +11,7 @@ pub mod compact;
 pub mod id;
 pub mod krpc;
 pub mod layout;
+pub mod lsd;
 pub mod magnet;
 pub mod metainfo;
 mod percent;

@@ -99,6 +99,13 @@ pub enum Event {
         /// Which block.
         block: Block,
     },
+    /// A whole block arrived and had to be thrown away for want of memory: as if the peer had refused it, without its fault.
+    Lost {
+        /// The connection.
+        peer: PeerKey,
+        /// Which block.
+        block: Block,
+    },
     /// Part of a block's payload arrived: the peer is alive and sending. The bytes are counted with the whole block, so
     /// that a caller may leave these events out for blocks that arrive at once.
     Received {

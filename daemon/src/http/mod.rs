@@ -14,8 +14,8 @@ mod tests;
 mod tls;
 mod token;
 
-pub(crate) use tls::{TlsError, load as load_tls};
-pub(crate) use token::{Token, TokenError};
+pub(crate) use tls::load as load_tls;
+pub(crate) use token::Token;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};

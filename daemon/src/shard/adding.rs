@@ -1,0 +1,286 @@
+//! Torrents of a shard: begun, checked, changed, moved and removed.
+
+use super::{
+    Shard,
+    announcing::Announcing,
+    live::{Content, Live, State},
+    status::Standing,
+};
+use crate::{
+    clock::unix_now,
+    storage::{FileSpec, TorrentSpec},
+    store::{PriorityRun, TorrentRecord},
+};
+use engine::{
+    out::{Event, Source},
+    torrent::{NORMAL_PRIORITY, Torrent, TorrentConfig},
+};
+use proto::{
+    bitfield::Bitfield,
+    layout::Layout,
+    metainfo::{FileEntry, Info},
+    rpc::{ErrorKind, RpcError},
+};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+
+/// How soon a check is asked for again when storage has too many waiting.
+const RETRY_CHECK: Duration = Duration::from_secs(1);
+
+/// A torrent for a shard to begin with.
+pub(crate) struct NewTorrent {
+    pub(crate) record: TorrentRecord,
+    pub(crate) info: Arc<Info>,
+    /// What the metainfo's file says beside `info`.
+    pub(crate) outer: Arc<proto::metainfo::Outer>,
+    /// What is held; `None`: look at what is on the disk.
+    pub(crate) have: Option<Bitfield>,
+    /// Whom to try.
+    pub(crate) peers: Vec<(Source, SocketAddr)>,
+}
+
+impl Shard {
+    /// Begins a torrent. One that is there already is left as it is.
+    pub(crate) fn add(self: &Rc<Self>, new: NewTorrent) {
+        let NewTorrent { record, info, outer, have, peers } = new;
+        let id = record.id;
+        if self.lives.borrow().contains_key(&id) {
+            return;
+        }
+        let key = self.shared.torrent_key();
+        self.keys.borrow_mut().insert(key, id);
+        let storage = self.storage.open(TorrentSpec {
+            key,
+            layout: info.layout,
+            hashes: info.piece_hashes().clone(),
+            files: info.files.iter().map(file_spec).collect(),
+            save_path: record.save_path.clone(),
+            started: have.as_ref().is_some_and(|have| have.count() > 0),
+            events: self.storage_events.clone(),
+        });
+        let now = self.clock.now();
+        let check = have.is_none();
+        let have = have.unwrap_or_else(|| Bitfield::none(info.layout.pieces()));
+        let machine = self.machine(&record, &info, have);
+        let announcing = Announcing::new(self, &record, &outer);
+        let standing = Standing {
+            checking: check.then_some(0.0),
+            queued: true,
+            counted: now,
+            record_saved: now,
+            have_saved: now,
+            ..Standing::default()
+        };
+        let state = State {
+            machine,
+            record,
+            standing,
+            announcing,
+            outer,
+            conns: BTreeMap::new(),
+            next_key: 0,
+            out: Vec::new(),
+        };
+        let live = Live::new(Rc::clone(self), Content { info, storage }, state);
+        self.lives.borrow_mut().insert(id, Rc::clone(&live));
+        for (source, addr) in peers {
+            live.feed(Event::Candidates { source, addrs: vec![addr] });
+        }
+        if check {
+            live.begin_check();
+        }
+        live.settle();
+        live.show(now);
+    }
+
+    /// A machine for a torrent, stopped.
+    fn machine(&self, record: &TorrentRecord, info: &Info, have: Bitfield) -> Torrent {
+        let settings = self.shared.settings();
+        let config = TorrentConfig {
+            layout: info.layout,
+            info_hash: record.id,
+            our_id: self.shared.peer_id,
+            private: info.private,
+            strategy: self.strategy_of(record),
+            seed: self.shared.seed(),
+            client: crate::CLIENT.to_owned(),
+            listen_port: self.shared.port.get().copied(),
+            metadata_size: u32::try_from(info.raw().len()).ok(),
+            metadata: (!info.private).then(|| info.raw().clone()),
+            max_connections: settings.max_connections_per_torrent,
+            half_open: settings.half_open,
+        };
+        Torrent::new(config, have, piece_priorities(record, info))
+    }
+
+    /// The strategy in force for a torrent: the session's, its own over it, and its `sequential` over that.
+    pub(crate) fn strategy_of(&self, record: &TorrentRecord) -> proto::strategy::Strategy {
+        let mut strategy = record.strategy.over(&self.shared.strategy());
+        if record.sequential {
+            strategy.piece_order = proto::strategy::PieceOrder::Sequential;
+        }
+        strategy
+    }
+}
+
+fn file_spec(file: &FileEntry) -> FileSpec {
+    FileSpec { path: file.path.clone(), length: file.length, offset: file.offset, pad: file.pad }
+}
+
+/// One priority per piece: the highest of the files that have a part of it.
+fn piece_priorities(record: &TorrentRecord, info: &Info) -> Vec<u8> {
+    if record.priorities.is_empty() {
+        return Vec::new();
+    }
+    let files = PriorityRun::expand(&record.priorities, info.files.len(), NORMAL_PRIORITY);
+    by_piece(&info.layout, info.files.iter().zip(files).filter(|(f, _)| !f.pad).map(|(f, p)| (f.range(), p)))
+}
+
+fn by_piece(layout: &Layout, files: impl Iterator<Item = (std::ops::Range<u64>, u8)>) -> Vec<u8> {
+    let mut pieces = vec![0; layout.pieces() as usize];
+    for (bytes, priority) in files {
+        let range = layout.pieces_of(bytes);
+        for piece in &mut pieces[range.start as usize..range.end as usize] {
+            *piece = priority.max(*piece);
+        }
+    }
+    pieces
+}
+
+impl Live {
+    /// A check has ended: the machine begins anew with what was found.
+    pub(super) fn checked(&self, have: Bitfield) {
+        {
+            let mut state = self.state.borrow_mut();
+            state.count(self.shard().clock.now());
+            (state.standing.counted_down, state.standing.counted_up) = (0, 0);
+            state.machine = self.shard().machine(&state.record, &self.content().info, have);
+            state.standing.checking = None;
+            state.standing.have_unsaved = true;
+            state.standing.record_unsaved = true;
+            if !state.machine.is_complete() {
+                state.record.completed_at = None;
+            } else if state.record.completed_at.is_none() {
+                state.record.completed_at = Some(unix_now());
+            }
+        }
+        self.settle();
+        let now = self.shard().clock.now();
+        self.save_have(&mut self.state.borrow_mut(), now);
+        self.show(now);
+    }
+
+    /// Compares the data on disk with the hashes.
+    pub(crate) fn recheck(self: &Rc<Self>) {
+        {
+            let mut state = self.state.borrow_mut();
+            if state.standing.checking.is_some() {
+                return;
+            }
+            state.standing.checking = Some(0.0);
+            state.record.error = None;
+            state.standing.record_unsaved = true;
+        }
+        self.settle();
+        self.begin_check();
+        self.show(self.shard().clock.now());
+    }
+
+    /// Has storage compare the data with the hashes. The answer is [`Live::checked`].
+    fn begin_check(self: &Rc<Self>) {
+        if self.content().storage.check(None).is_err() {
+            // Thousands of checks wait already: this one joins them when there is room.
+            let live = Rc::clone(self);
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(RETRY_CHECK).await;
+                live.begin_check();
+            });
+        }
+    }
+
+    /// Stops until [`Live::resume`], also over restarts.
+    pub(crate) fn pause(&self) {
+        self.change(|record| record.paused = true);
+    }
+
+    /// Goes on, and tries again after an error.
+    pub(crate) fn resume(&self) {
+        self.change(|record| {
+            record.paused = false;
+            record.error = None;
+        });
+    }
+
+    /// The queue lets it run, or holds it back.
+    pub(crate) fn set_queued(&self, queued: bool) {
+        self.state.borrow_mut().standing.queued = queued;
+        self.settle();
+        self.show(self.shard().clock.now());
+    }
+
+    /// Changes the record, at once in force, saved and shown.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut TorrentRecord)) {
+        let now = self.shard().clock.now();
+        {
+            let mut state = self.state.borrow_mut();
+            change(&mut state.record);
+            self.save_record(&mut state, now);
+        }
+        self.apply_record();
+        self.settle();
+        self.show(now);
+    }
+
+    /// Puts what the record says in force.
+    pub(crate) fn apply_record(&self) {
+        let (strategy, priorities, max, half_open) = {
+            let state = self.state.borrow();
+            self.upload.set(state.record.upload_limit.unwrap_or(0));
+            self.download.set(state.record.download_limit.unwrap_or(0));
+            let settings = self.shard().shared.settings();
+            let mut priorities = piece_priorities(&state.record, &self.content().info);
+            if priorities.is_empty() {
+                priorities = vec![NORMAL_PRIORITY; self.content().info.layout.pieces() as usize];
+            }
+            let strategy = self.shard().strategy_of(&state.record);
+            (strategy, priorities, settings.max_connections_per_torrent, settings.half_open)
+        };
+        self.feed(Event::Strategy(Box::new(strategy)));
+        self.feed(Event::Priorities(priorities));
+        self.feed(Event::ConnectionLimits { max, half_open });
+        self.poke();
+    }
+
+    /// Has every connection look at the limits anew.
+    fn poke(&self) {
+        self.state.borrow().conns.values().for_each(|conn| conn.poke());
+    }
+
+    /// Moves the data to another folder. Running is suspended meanwhile.
+    pub(crate) fn move_to(&self, save_path: PathBuf) -> Result<(), RpcError> {
+        if self.content().storage.move_to(save_path).is_err() {
+            return Err(RpcError::new(ErrorKind::Busy, "too many moves are waiting: try again later"));
+        }
+        self.state.borrow_mut().standing.moving = true;
+        self.settle();
+        self.show(self.shard().clock.now());
+        Ok(())
+    }
+
+    /// Forgets the torrent; with `delete_data` its files go too.
+    pub(crate) fn remove(&self, delete_data: bool) -> Result<(), RpcError> {
+        self.stop();
+        let shard = self.shard();
+        shard.timers.set(self.id(), None);
+        shard.lives.borrow_mut().remove(&self.id());
+        let storage = &self.content().storage;
+        shard.shared.add_past(&self.state.borrow().record);
+        if delete_data && storage.delete_data().is_err() {
+            return Err(RpcError::new(
+                ErrorKind::Busy,
+                "removed, but storage is too busy to delete its files",
+            ));
+        }
+        storage.clone().close();
+        Ok(())
+    }
+}
