@@ -20,6 +20,7 @@ impl Live {
             Action::WantDigests { piece } => self.content().storage.want_digests(piece),
             Action::Dial { addr } => self.dial(addr),
             Action::Completed => self.completed(state),
+            Action::Metadata { .. } => {}
             Action::SeenAs { ip, by } => self.shard().shared.seen_as(ip, by),
             Action::DhtNode { addr } => self.shard().shared.dht_node(addr),
         }

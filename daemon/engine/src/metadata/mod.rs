@@ -123,7 +123,8 @@ impl MetadataFetch {
                 self.drop_where(now, there, &DropReason::Banned, out);
             }
             Event::OwnAddrs(addrs) => self.candidates.set_own(addrs),
-            Event::Received { .. }
+            Event::Lost { .. }
+            | Event::Received { .. }
             | Event::Sent { .. }
             | Event::PieceDone { .. }
             | Event::PieceBad { .. }

@@ -139,7 +139,6 @@ impl Torrent {
         match event {
             Event::Block { peer, block } => self.on_block(now, peer, block, out),
             Event::Lost { peer, block } => self.on_reject(now, peer, block),
-            Event::Lost { peer, block } => self.on_reject(now, peer, block),
             Event::Received { peer, .. } => self.on_received(now, peer),
             Event::Sent { peer, bytes } => self.on_sent(now, peer, bytes),
             Event::Message { peer, message } => self.on_message(now, peer, message, out),
