@@ -6,7 +6,7 @@
 //! enough, so are the others. A piece is reported done only when all of it is verified and written.
 
 use super::{
-    Buf, DiskError, Pool, StorageEvent,
+    Buf, DiskError, DiskErrorKind, Pool, StorageEvent, contained,
     piece::Piece,
     queue::{Queue, Woken},
     torrent::{Torrent, TorrentKey},
@@ -15,6 +15,7 @@ use hash::{Feed, update_many};
 use proto::layout::Block;
 use std::{
     collections::{HashMap, VecDeque},
+    path::Path,
     sync::{Arc, mpsc::SyncSender},
     time::{Duration, Instant},
 };
@@ -23,15 +24,13 @@ use std::{
 const LINGER: Duration = Duration::from_millis(10);
 /// A piece counts as ready for the lanes with this many blocks: enough that gathering them is little beside the hashing.
 const READY_BLOCKS: usize = 4;
+/// Buffers given back at a time: few locks and wake-ups where pieces are small, and not many buffers held for nothing.
+const GIVE_BACK: usize = 16;
 
 /// What an absorb worker is told.
 pub(super) enum Task {
     /// A block arrived.
-    Block {
-        torrent: Arc<Torrent>,
-        block: Block,
-        data: Buf,
-    },
+    Block(Arc<Torrent>, Block, Buf),
     WantDigests {
         torrent: Arc<Torrent>,
         piece: u32,
@@ -80,27 +79,39 @@ impl Worker {
     pub(super) fn run(mut self) {
         let mut tasks = VecDeque::new();
         let mut doze = None;
-        loop {
-            let woken = self.queue.drain(&mut tasks, doze);
-            if woken == Woken::Closed {
-                break;
-            }
+        while self.queue.drain(&mut tasks, doze) == Woken::Work {
             let worked = !tasks.is_empty();
-            let now = Instant::now();
-            tasks.drain(..).for_each(|task| self.take(task, now));
-            self.work(Instant::now());
+            // Ends: each time round there are fewer tasks, and no piece of the time before.
+            while contained(|| self.round(&mut tasks)).is_err() {
+                self.lose_all();
+            }
             // Asleep without a time, the next block would wake us at once: do that only when nothing comes.
             doze = (worked || self.pieces.values().any(|piece| piece.complete.is_some())).then_some(LINGER);
             if doze.is_none() && self.pieces.is_empty() {
                 self.pool.trim(0);
             }
         }
-        self.hash_and_finish();
+        if contained(|| self.hash_and_finish()).is_err() {
+            self.lose_all();
+        }
+    }
+
+    fn round(&mut self, tasks: &mut VecDeque<Task>) {
+        let now = Instant::now();
+        while let Some(task) = tasks.pop_front() {
+            self.take(task, now);
+        }
+        if self.is_due(now) {
+            self.hash_and_finish();
+        }
+        if self.is_short() {
+            self.spill();
+        }
     }
 
     fn take(&mut self, task: Task, now: Instant) {
         match task {
-            Task::Block { torrent, block, data } => {
+            Task::Block(torrent, block, data) => {
                 let key = (torrent.key, block.piece);
                 if !torrent.is_finished(block.piece) {
                     self.pieces
@@ -110,18 +121,20 @@ impl Worker {
                 }
             }
             Task::WantDigests { torrent, piece } => {
-                let key = (torrent.key, piece);
-                self.pieces.entry(key).or_insert_with(|| Piece::new(torrent, piece)).want_digests = true;
+                if !torrent.is_finished(piece) {
+                    let key = (torrent.key, piece);
+                    self.pieces.entry(key).or_insert_with(|| Piece::new(torrent, piece)).want_digests = true;
+                }
             }
             Task::DropPiece { torrent, piece } => {
                 torrent.set_finished(piece, false);
                 if let Some(piece) = self.pieces.remove(&(torrent.key, piece)) {
-                    piece.free(&self.pool);
+                    self.pool.give(piece.into_bufs());
                 }
             }
             Task::Forget { torrent, done } => {
                 let gone: Vec<_> = self.pieces.extract_if(|key, _| key.0 == torrent).collect();
-                gone.into_iter().for_each(|(_, piece)| piece.free(&self.pool));
+                gone.into_iter().for_each(|(_, piece)| self.pool.give(piece.into_bufs()));
                 done.map(|done| done.send(()));
             }
             Task::Flush { done } => {
@@ -129,15 +142,6 @@ impl Worker {
                 // Who asked may be gone.
                 let _ = done.send(());
             }
-        }
-    }
-
-    fn work(&mut self, now: Instant) {
-        if self.is_due(now) {
-            self.hash_and_finish();
-        }
-        if self.is_short() {
-            self.spill();
         }
     }
 
@@ -165,15 +169,22 @@ impl Worker {
         update_many(&mut feeds);
         ready.into_iter().for_each(Piece::ran);
         let complete: Vec<_> = self.pieces.extract_if(|_, piece| piece.complete.is_some()).collect();
-        complete.into_iter().for_each(|(_, piece)| self.finish(piece));
-    }
-
-    fn finish(&self, mut piece: Piece) {
-        let event = conclude(&mut piece);
-        let torrent = Arc::clone(&piece.torrent);
-        // Before the shard hears of it: it may be waiting for buffers.
-        piece.free(&self.pool);
-        torrent.tell(event);
+        let mut free = Vec::new();
+        for (_, mut piece) in complete {
+            let torrent = Arc::clone(&piece.torrent);
+            let event = contained(|| conclude(&mut piece)).unwrap_or_else(|bug| StorageEvent::Failed {
+                torrent: torrent.key,
+                piece: Some(piece.index),
+                error: DiskError::new(&torrent.files.place().root, bug),
+            });
+            free.extend(piece.into_bufs());
+            // Before the shard hears of it: it may be behind, and waiting for buffers.
+            if free.len() >= GIVE_BACK {
+                self.pool.give(free.drain(..));
+            }
+            torrent.tell(event);
+        }
+        self.pool.give(free);
     }
 
     /// Writes blocks out before their pieces are whole, until memory is no longer short: first hashed ones, then any; from the piece
@@ -196,10 +207,19 @@ impl Worker {
         }
     }
 
+    /// After a bug: what is in memory cannot be relied on.
+    fn lose_all(&mut self) {
+        let keys: Vec<_> = self.pieces.keys().copied().collect();
+        for key in keys {
+            let root = self.pieces.get(&key).map(|piece| piece.torrent.files.place().root);
+            self.lose(key, DiskError::new(&root.unwrap_or_else(|| Path::new("").into()), DiskErrorKind::Bug));
+        }
+    }
+
     fn lose(&mut self, key: (TorrentKey, u32), error: DiskError) {
         if let Some(piece) = self.pieces.remove(&key) {
             let torrent = Arc::clone(&piece.torrent);
-            piece.free(&self.pool);
+            self.pool.give(piece.into_bufs());
             torrent.tell(StorageEvent::Failed { torrent: key.0, piece: Some(key.1), error });
         }
     }

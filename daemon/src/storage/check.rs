@@ -1,6 +1,6 @@
 //! What of the data on disk is good: all check workers on one torrent at a time, each with sixteen pieces in the SIMD lanes.
 
-use super::{Busy, DiskError, DiskErrorKind, StorageEvent, files::Wait, torrent::Torrent};
+use super::{Busy, DiskError, DiskErrorKind, StorageEvent, contained, files::Wait, torrent::Torrent};
 use hash::{Feed, Sha1, update_many};
 use parking_lot::{Condvar, Mutex};
 use proto::bitfield::Bitfield;
@@ -21,6 +21,9 @@ use std::{
 const BATCH: usize = 16;
 /// Bytes read from each of them in turn: sixteen of these stay in the second-level cache from the read to the hashing.
 const SLICE: usize = 32 * 1024;
+/// Bytes of each piece that the kernel is told of before they are read: it cannot guess from sixteen streams in one file, and a turning
+/// disk would seek for every slice.
+const AHEAD: u32 = 1 << 20;
 /// How often progress is mentioned.
 const MENTION: Duration = Duration::from_millis(100);
 
@@ -162,7 +165,8 @@ impl Job {
 
     /// Checks a batch and notes what came of it. The last of them tells the shard.
     fn look_at(&self, batch: &[u32], scratch: &mut Vec<u8>) {
-        let result = self.check(batch, scratch);
+        let result = contained(|| self.check(batch, scratch))
+            .unwrap_or_else(|bug| Err(DiskError::new(&self.torrent.files.place().root, bug)));
         let mut state = self.state.lock();
         state.under_way -= 1;
         state.done += u32::try_from(batch.len()).unwrap_or(0);
@@ -194,11 +198,7 @@ impl Job {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(DiskError::new(&self.torrent.files.place().root, DiskErrorKind::Cancelled));
         }
-        for piece in 0..self.torrent.layout.pieces() {
-            if self.only.as_ref().is_none_or(|only| only.has(piece)) {
-                self.torrent.set_finished(piece, state.good.has(piece));
-            }
-        }
+        self.torrent.set_checked(self.only.as_ref(), &state.good);
         Ok(state.good.clone())
     }
 
@@ -232,6 +232,9 @@ impl Job {
                 let left = (self.torrent.layout.piece_len(reading.piece) - reading.at) as usize;
                 let slice = &mut slice[..left.min(SLICE)];
                 let start = self.torrent.layout.piece_start(reading.piece) + u64::from(reading.at);
+                if reading.at.is_multiple_of(AHEAD) {
+                    self.torrent.files.will_need(start, left.min(AHEAD as usize));
+                }
                 if !slice.is_empty() && readable(self.torrent.files.read(start, &mut [slice], Wait::Yes))? {
                     reading.at += u32::try_from(slice.len()).unwrap_or(0);
                     slices.push((&mut reading.state, [&*slice]));

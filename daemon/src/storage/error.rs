@@ -47,6 +47,9 @@ pub(crate) enum DiskErrorKind {
     /// The work was called off.
     #[error("stopped before it was done")]
     Cancelled,
+    /// A mistake of ours.
+    #[error("btd made a mistake here, see its log; re-check the torrent, and please report it")]
+    Bug,
     /// Anything else, in the words of the operating system.
     #[error("{0}; check the disk and the system log, then resume the torrent")]
     Io(String),

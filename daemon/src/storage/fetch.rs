@@ -1,8 +1,8 @@
 //! Blocks for peers: from memory at once, or from a cold disk by threads of their own, so that neither shards nor writes wait.
 
 use super::{
-    Buf, DiskError, DiskErrorKind, OpenFile, Pool, StorageEvent, files::Wait, pool::BUF, queue::Queue,
-    torrent::Torrent,
+    Buf, DiskError, DiskErrorKind, OpenFile, Pool, StorageEvent, contained, files::Wait, pool::BUF,
+    queue::Queue, torrent::Torrent,
 };
 use engine::out::PeerKey;
 use proto::layout::Block;
@@ -49,7 +49,9 @@ fn take(pool: &Arc<Pool>, blocks: &[Block]) -> Option<Vec<(Block, Buf)>> {
 /// A fetch worker's life.
 pub(super) fn run(queue: &Queue<Task>) {
     while let Some(Task { torrent, peer, ticket, mut blocks }) = queue.pop() {
-        let result = read(&torrent, &mut blocks, Wait::Yes).map(|_| blocks);
+        let result = contained(|| read(&torrent, &mut blocks, Wait::Yes))
+            .unwrap_or_else(|bug| Err(DiskError::new(&torrent.files.place().root, bug)))
+            .map(|_| blocks);
         torrent.tell(StorageEvent::Read { torrent: torrent.key, peer, ticket, result });
     }
 }

@@ -8,12 +8,13 @@ use super::{
 use parking_lot::{Mutex, RwLock};
 use rustix::{
     fd::OwnedFd,
-    fs::{self, FallocateFlags, FileType, OFlags},
+    fs::{self, Advice, FallocateFlags, FileType, OFlags},
     io::{self, Errno},
 };
 use std::{
     collections::BTreeMap,
     io::{IoSlice, IoSliceMut},
+    num::NonZeroU64,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -86,7 +87,7 @@ pub(super) enum Wait {
 pub(crate) struct TorrentFiles {
     fds: Arc<FdPool>,
     files: Box<[File]>,
-    place: RwLock<Place>,
+    places: RwLock<Places>,
     /// The save path was seen: if it is missing now, its disk is gone, and making it anew would hide that.
     root_seen: AtomicBool,
     preallocate: bool,
@@ -94,8 +95,12 @@ pub(crate) struct TorrentFiles {
     empty_made: AtomicBool,
     /// Written to since the last sync; the value says whether the file was made since then.
     dirty: Mutex<BTreeMap<u32, bool>>,
-    /// The files are being moved: writing must wait.
-    pub(super) moving: AtomicBool,
+}
+
+/// Where the files are, and while they are being moved where they are going: then each is at either, and none is written to.
+struct Places {
+    now: Place,
+    target: Option<Place>,
 }
 
 impl TorrentFiles {
@@ -119,29 +124,41 @@ impl TorrentFiles {
         Self {
             fds,
             files,
-            place: RwLock::new(Place::new(root)),
+            places: RwLock::new(Places { now: Place::new(root), target: None }),
             root_seen: AtomicBool::new(started),
             preallocate,
             empty_made: AtomicBool::new(false),
             dirty: Mutex::default(),
-            moving: AtomicBool::new(false),
         }
     }
 
     /// Where the files are now.
     pub(super) fn place(&self) -> Place {
-        self.place.read().clone()
+        self.places.read().now.clone()
     }
 
-    /// The files are elsewhere from now on.
-    pub(super) fn set_place(&self, place: Place) {
-        let before = std::mem::replace(&mut *self.place.write(), place);
-        self.fds.forget(before.id);
+    /// From now on, files are on their way to `target`, and writing fails.
+    pub(super) fn start_move(&self, target: Place) {
+        self.places.write().target = Some(target);
+    }
+
+    /// All files have arrived, or all are back where they were.
+    pub(super) fn end_move(&self, arrived: bool) {
+        let mut places = self.places.write();
+        let Some(target) = places.target.take() else { return };
+        let left = if arrived { std::mem::replace(&mut places.now, target) } else { target };
+        drop(places);
+        self.fds.forget(left.id);
+    }
+
+    fn is_moving(&self) -> bool {
+        self.places.read().target.is_some()
     }
 
     /// Closes all files.
     pub(super) fn close(&self) {
-        self.fds.forget(self.place.read().id);
+        let place = self.place();
+        self.fds.forget(place.id);
     }
 
     /// Paths below the save path of the files that exist on a disk, with their index and length.
@@ -193,10 +210,22 @@ impl TorrentFiles {
     /// An open file, from the bounded set or opened now. For writing, it and its folders are made.
     pub(super) fn open(&self, file: u32, write: bool) -> Result<Arc<OpenFile>, DiskError> {
         let place = self.place();
+        let missing = match self.open_at(&place, file, write) {
+            Err(error) if error.kind == DiskErrorKind::Missing && !write => error,
+            done => return done,
+        };
+        // It may have been moved just now, or be at the other end of a move under way.
+        let places = self.places.read();
+        let other = if places.now.id == place.id { places.target.clone() } else { Some(places.now.clone()) };
+        drop(places);
+        other.map_or(Err(missing), |place| self.open_at(&place, file, write))
+    }
+
+    fn open_at(&self, place: &Place, file: u32, write: bool) -> Result<Arc<OpenFile>, DiskError> {
         if let Some(open) = self.fds.get((place.id, file), write) {
             return Ok(open);
         }
-        let open = self.open_new(&place, file, write).map_err(|(path, errno)| DiskError::os(&path, errno))?;
+        let open = self.open_new(place, file, write).map_err(|(path, errno)| DiskError::os(&path, errno))?;
         let open = Arc::new(OpenFile::new(open, write));
         self.fds.put((place.id, file), Arc::clone(&open));
         Ok(open)
@@ -204,7 +233,7 @@ impl TorrentFiles {
 
     /// An open file if it is in the set already; never waits.
     pub(super) fn opened(&self, file: u32) -> Option<Arc<OpenFile>> {
-        self.fds.get((self.place.read().id, file), false)
+        self.fds.get((self.places.read().now.id, file), false)
     }
 
     fn open_new(&self, place: &Place, file: u32, write: bool) -> Result<OwnedFd, (PathBuf, Errno)> {
@@ -279,7 +308,7 @@ impl TorrentFiles {
     }
 
     fn write_segment(&self, file: u32, at: u64, parts: Vec<&[u8]>) -> Result<(), DiskError> {
-        if self.moving.load(Ordering::Acquire) {
+        if self.is_moving() {
             return Err(DiskError::new(&self.path(file), DiskErrorKind::Moving));
         }
         let open = self.open(file, true)?;
@@ -339,6 +368,17 @@ impl TorrentFiles {
             Ok(got) if got == segment.len => Ok(true),
             Ok(_) => Err(fail(DiskErrorKind::Changed)),
             Err(errno) => Err(fail(errno.into())),
+        }
+    }
+
+    /// Tells the kernel that a range will be read soon.
+    pub(super) fn will_need(&self, offset: u64, len: usize) {
+        for segment in self.segments(offset, len) {
+            if let Some(open) = segment.file.and_then(|file| self.opened(file)) {
+                // Only a hint, and tmpfs has no use for it.
+                let _ =
+                    fs::fadvise(open.fd(), segment.at, NonZeroU64::new(segment.len as u64), Advice::WillNeed);
+            }
         }
     }
 

@@ -1,9 +1,9 @@
 //! Sync, move, delete: what takes a while and must come after the writes that were asked for before.
 
-use super::{StorageEvent, absorb, queue::Queue, relocate, torrent::Torrent};
+use super::{DiskError, StorageEvent, absorb, contained, queue::Queue, relocate, torrent::Torrent};
 use std::{
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering, mpsc::sync_channel},
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc::sync_channel},
 };
 
 /// What to do.
@@ -24,49 +24,55 @@ type Absorbers = [Arc<Queue<absorb::Task>>];
 /// A job thread's life.
 pub(super) fn run(queue: &Queue<Task>, absorbers: &Absorbers) {
     while let Some(Task { torrent, work }) = queue.pop() {
-        let event = match work {
-            Work::Sync { ticket } => sync(&torrent, absorbers, ticket),
+        let key = torrent.key;
+        let result = contained(|| match &work {
+            Work::Sync { .. } => sync(&torrent, absorbers),
             Work::Move { to } => move_to(&torrent, absorbers, to, queue),
             Work::Delete => delete(&torrent, absorbers),
-        };
-        torrent.tell(event);
+        });
+        let result = result.unwrap_or_else(|bug| Err(DiskError::new(&torrent.files.place().root, bug)));
+        torrent.tell(match work {
+            Work::Sync { ticket } => StorageEvent::Synced { torrent: key, ticket, result },
+            Work::Move { to } => StorageEvent::Moved { torrent: key, result: result.map(|()| to) },
+            Work::Delete => StorageEvent::Deleted { torrent: key, result },
+        });
     }
 }
 
-fn sync(torrent: &Torrent, absorbers: &Absorbers, ticket: u64) -> StorageEvent {
+fn sync(torrent: &Torrent, absorbers: &Absorbers) -> Result<(), DiskError> {
     for queue in absorbers {
         let (done, wait) = sync_channel(1);
-        if queue.push_always(absorb::Task::Flush { done }).is_ok() {
+        if queue.push(absorb::Task::Flush { done }).is_ok() {
             queue.nudge();
             // An error: the worker has ended, having finished what was complete.
             let _ = wait.recv();
         }
     }
-    let result = torrent.files.make_empty_files().and_then(|()| torrent.files.sync());
-    StorageEvent::Synced { torrent: torrent.key, ticket, result }
+    torrent.files.make_empty_files()?;
+    torrent.files.sync()
 }
 
 /// Has the absorb workers drop the torrent's pieces in progress.
 fn quiesce(torrent: &Torrent, absorbers: &Absorbers) {
     for queue in absorbers {
         let (done, wait) = sync_channel(1);
-        if queue.push_always(absorb::Task::Forget { torrent: torrent.key, done: Some(done) }).is_ok() {
+        if queue.push(absorb::Task::Forget { torrent: torrent.key, done: Some(done) }).is_ok() {
             queue.nudge();
             let _ = wait.recv();
         }
     }
 }
 
-fn move_to(torrent: &Torrent, absorbers: &Absorbers, to: PathBuf, queue: &Queue<Task>) -> StorageEvent {
-    torrent.files.moving.store(true, Ordering::Release);
-    quiesce(torrent, absorbers);
-    let result = relocate::relocate(&torrent.files, &to, &|| queue.is_closed()).map(|()| to);
-    torrent.files.moving.store(false, Ordering::Release);
-    StorageEvent::Moved { torrent: torrent.key, result }
+fn move_to(
+    torrent: &Torrent,
+    absorbers: &Absorbers,
+    to: &Path,
+    queue: &Queue<Task>,
+) -> Result<(), DiskError> {
+    relocate::relocate(&torrent.files, to, &|| quiesce(torrent, absorbers), &|| queue.is_closed())
 }
 
-fn delete(torrent: &Torrent, absorbers: &Absorbers) -> StorageEvent {
+fn delete(torrent: &Torrent, absorbers: &Absorbers) -> Result<(), DiskError> {
     quiesce(torrent, absorbers);
-    let result = relocate::delete(&torrent.files);
-    StorageEvent::Deleted { torrent: torrent.key, result }
+    relocate::delete(&torrent.files)
 }

@@ -41,11 +41,14 @@ use fds::FdPool;
 use parking_lot::Mutex;
 use proto::{bitfield::Bitfield, layout::Block};
 use queue::Queue;
-use std::{path::PathBuf, sync::Arc, thread::JoinHandle};
+use std::{
+    panic::{self, AssertUnwindSafe},
+    path::PathBuf,
+    sync::Arc,
+    thread::JoinHandle,
+};
 use torrent::Torrent;
 
-/// Commands to an absorb worker that may wait beside the blocks, which the pool bounds: one for each piece in progress is plenty.
-const COMMANDS: usize = 4096;
 /// An absorb worker that lingers is woken early by this many blocks: 2 MiB, enough for all lanes, well below any budget.
 const ABSORB_BATCH: usize = 128;
 /// Reads that may wait for a fetch worker; each holds at least one buffer, so the read budget bounds them too.
@@ -173,6 +176,12 @@ pub(crate) enum StorageEvent {
     },
 }
 
+/// Runs `work`; a panic in it, a bug of ours, ends that work and not the thread. What it was at is then not to be relied on.
+fn contained<T>(work: impl FnOnce() -> T) -> Result<T, DiskErrorKind> {
+    // The message and the place have gone to standard error by the time the panic is caught.
+    panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| DiskErrorKind::Bug)
+}
+
 /// A queue is full: keep the request and try again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("storage is busy")]
@@ -202,9 +211,8 @@ impl Storage {
     pub(crate) fn start(config: StorageConfig) -> std::io::Result<Self> {
         let pool = Pool::new(config.cache);
         let absorb: Vec<_> = (0..config.absorb_workers.max(1))
-            .map(|_| {
-                Arc::new(Queue::new(pool.capacity() + COMMANDS, ABSORB_BATCH.min(pool.capacity() / 4 + 1)))
-            })
+            // Unbounded in itself: each block in it holds a buffer, and those are bounded; commands come one for a piece.
+            .map(|_| Arc::new(Queue::new(usize::MAX, ABSORB_BATCH.min(pool.capacity() / 4 + 1))))
             .collect();
         let inner = Inner {
             reads: Pool::new(config.read_cache),
@@ -312,18 +320,18 @@ pub(crate) struct Handle {
 
 impl Handle {
     /// Takes a received block: exactly one of the blocks of the torrent's [`Layout`](proto::layout::Layout), its bytes first in `data`.
-    /// The last block of a piece is answered by `Done`, `Bad` or `Failed`. Gives the buffer back when the worker has too much to do or the
-    /// block is none of the layout: keep it and stop reading.
+    /// The last block of a piece is answered by `Done`, `Bad` or `Failed`. Never too much: the pool bounds what can be on its way. The buffer
+    /// comes back only if the block is none of the layout or storage has stopped: then let it go.
     pub(crate) fn absorb(&self, block: Block, data: Buf) -> Result<(), Buf> {
         let Some(queue) = self.inner.absorb(&self.torrent, block.piece) else { return Err(data) };
         if !self.torrent.layout.is_block(block) {
             return Err(data);
         }
-        let task = absorb::Task::Block { torrent: Arc::clone(&self.torrent), block, data };
-        queue.push(task).map_err(|task| match task {
-            absorb::Task::Block { data, .. } => data,
-            _ => unreachable!("a queue gives back what was pushed"),
-        })
+        let task = absorb::Task::Block(Arc::clone(&self.torrent), block, data);
+        match queue.push(task) {
+            Err(absorb::Task::Block(_, _, data)) => Err(data),
+            _ => Ok(()),
+        }
     }
 
     /// Asks for the digests of a piece's blocks when it is done. Before its last block.
@@ -337,9 +345,12 @@ impl Handle {
     }
 
     fn command(&self, piece: u32, task: absorb::Task) {
+        if piece >= self.torrent.layout.pieces() {
+            return;
+        }
         if let Some(queue) = self.inner.absorb(&self.torrent, piece) {
             // It fails only when storage has stopped, and then there is nothing left to command.
-            let _ = queue.push_always(task);
+            let _ = queue.push(task);
         }
     }
 
@@ -393,7 +404,7 @@ impl Handle {
     pub(crate) fn close(self) {
         for queue in &self.inner.absorb {
             // As in `command`.
-            let _ = queue.push_always(absorb::Task::Forget { torrent: self.torrent.key, done: None });
+            let _ = queue.push(absorb::Task::Forget { torrent: self.torrent.key, done: None });
         }
         self.torrent.files.close();
     }

@@ -116,13 +116,8 @@ impl Piece {
         self.write(0..end)?;
         let slots = self.slots.iter_mut().take(end);
         let bufs: Vec<Buf> = slots
-            .filter_map(|slot| match slot {
-                Slot::Held(_) => match mem::replace(slot, Slot::Spilled) {
-                    Slot::Held(data) => Some(data),
-                    Slot::Missing | Slot::Spilled => None,
-                },
-                Slot::Missing | Slot::Spilled => None,
-            })
+            .filter(|slot| matches!(slot, Slot::Held(_)))
+            .filter_map(|slot| mem::replace(slot, Slot::Spilled).into_buf())
             .collect();
         let freed = bufs.len();
         self.held -= freed;
@@ -208,11 +203,17 @@ impl Piece {
             .collect()
     }
 
-    /// Frees what is held.
-    pub(super) fn free(self, pool: &Pool) {
-        pool.give(self.slots.into_iter().filter_map(|slot| match slot {
-            Slot::Held(data) => Some(data),
-            Slot::Missing | Slot::Spilled => None,
-        }));
+    /// The buffers of what is held.
+    pub(super) fn into_bufs(self) -> impl Iterator<Item = Buf> {
+        self.slots.into_iter().filter_map(Slot::into_buf)
+    }
+}
+
+impl Slot {
+    fn into_buf(self) -> Option<Buf> {
+        match self {
+            Self::Held(data) => Some(data),
+            Self::Missing | Self::Spilled => None,
+        }
     }
 }

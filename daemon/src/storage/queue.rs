@@ -43,17 +43,8 @@ impl<T> Queue<T> {
 
     /// Appends an item, or gives it back when the queue is full or closed.
     pub(crate) fn push(&self, item: T) -> Result<(), T> {
-        self.push_below(item, self.capacity)
-    }
-
-    /// Appends an item even to a full queue: for the few commands that must not be lost, whose number is bounded elsewhere.
-    pub(crate) fn push_always(&self, item: T) -> Result<(), T> {
-        self.push_below(item, usize::MAX)
-    }
-
-    fn push_below(&self, item: T, capacity: usize) -> Result<(), T> {
         let mut inner = self.inner.lock();
-        if inner.closed || inner.items.len() >= capacity {
+        if inner.closed || inner.items.len() >= self.capacity {
             return Err(item);
         }
         inner.items.push_back(item);

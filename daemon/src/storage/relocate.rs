@@ -19,32 +19,43 @@ use std::{
 /// Bytes copied at a time: between two of them it can be called off.
 const COPY: usize = 1 << 20;
 
-/// Moves all files below `to`: by rename, or by copying where `to` is on another file system. On an error all is as it was.
-pub(super) fn relocate(files: &TorrentFiles, to: &Path, stop: &dyn Fn() -> bool) -> Result<(), DiskError> {
-    let from = files.place();
-    let target = Place::new(to.to_owned());
+/// Moves all files below `to`: by rename, or by copying where `to` is on another file system. On an error all is as it was. `quiesce` is
+/// called when no writing can begin any more, and returns when none is under way.
+pub(super) fn relocate(
+    files: &TorrentFiles,
+    to: &Path,
+    quiesce: &dyn Fn(),
+    stop: &dyn Fn() -> bool,
+) -> Result<(), DiskError> {
+    files.start_move(Place::new(to.to_owned()));
+    quiesce();
+    let moved = move_files(files, to, stop);
+    files.end_move(moved.is_ok());
+    // The originals of copies go only when nobody looks for them any more.
+    if let Some(moved) = moved? {
+        moved.clean_up(files);
+    }
+    Ok(())
+}
+
+/// What was moved, if there was anything to move.
+fn move_files(files: &TorrentFiles, to: &Path, stop: &dyn Fn() -> bool) -> Result<Option<Move>, DiskError> {
+    let from = files.place().root;
     std::fs::create_dir_all(to)
         .map_err(|error| DiskError::os(to, Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
     let target_root = paths::open_root(to).map_err(|errno| DiskError::os(to, errno))?;
-    let root = match files.open_root(&from, false) {
+    let root = match paths::open_root(&from) {
         // Nothing was written yet.
-        Err(Errno::NOENT) if !files.was_started() => {
-            files.set_place(target);
-            return Ok(());
-        }
-        done => done.map_err(|errno| DiskError::os(&from.root, errno))?,
+        Err(Errno::NOENT) if !files.was_started() => return Ok(None),
+        done => done.map_err(|errno| DiskError::os(&from, errno))?,
     };
     if same(&root, &target_root) {
-        files.set_place(target);
-        return Ok(());
+        return Ok(None);
     }
-    let mut moving = Move { root, target_root, from: &from.root, to, done: Vec::new() };
+    let mut moving =
+        Move { root, target_root, from: from.to_path_buf(), to: to.to_owned(), done: Vec::new() };
     match moving.all(files, stop) {
-        Ok(()) => {
-            files.set_place(target);
-            moving.clean_up(files);
-            Ok(())
-        }
+        Ok(()) => Ok(Some(moving)),
         Err(error) => {
             moving.undo();
             Err(error)
@@ -64,15 +75,15 @@ enum How {
     Copied,
 }
 
-struct Move<'a> {
+struct Move {
     root: OwnedFd,
     target_root: OwnedFd,
-    from: &'a Path,
-    to: &'a Path,
+    from: PathBuf,
+    to: PathBuf,
     done: Vec<(PathBuf, How)>,
 }
 
-impl Move<'_> {
+impl Move {
     fn all(&mut self, files: &TorrentFiles, stop: &dyn Fn() -> bool) -> Result<(), DiskError> {
         let mut present = Vec::new();
         for (_, path, _) in files.real_files() {

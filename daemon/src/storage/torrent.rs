@@ -82,6 +82,24 @@ impl Torrent {
         self.finished.lock().as_ref().is_some_and(|finished| finished.has(piece))
     }
 
+    /// What a check found of the pieces in `only`, or of all.
+    pub(super) fn set_checked(&self, only: Option<&Bitfield>, good: &Bitfield) {
+        let mut finished = self.finished.lock();
+        match only {
+            None => *finished = Some(good.clone()),
+            Some(only) => {
+                let finished = finished.get_or_insert_with(|| Bitfield::none(self.layout.pieces()));
+                for piece in only.iter() {
+                    if good.has(piece) {
+                        finished.set(piece)
+                    } else {
+                        finished.clear(piece)
+                    };
+                }
+            }
+        }
+    }
+
     pub(super) fn set_finished(&self, piece: u32, is: bool) {
         let mut finished = self.finished.lock();
         if is {
