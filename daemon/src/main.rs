@@ -5,6 +5,8 @@ mod gate;
 mod http;
 mod log;
 mod net;
+#[allow(dead_code)]
+mod notify;
 mod pump;
 mod random;
 mod run;
