@@ -25,6 +25,13 @@ const CEILING: u32 = 2_000;
 /// How long what is in flight should last, above the delay: it covers a peer's cold disk and our batches.
 const QUEUE_TIME: Duration = Duration::from_secs(2);
 
+/// But no more blocks than these above rate × delay, divided among all peers: 16 MiB keep a peer on loopback busy at more
+/// than 1 GB/s, and what is in flight when a download ends is what endgame has to deal with.
+const QUEUE_BLOCKS: u32 = 1_024;
+
+/// And no fewer than these for one peer among many.
+const LEAST_QUEUE_BLOCKS: u32 = 64;
+
 /// A round trip that brings less than this more (as a divisor) brought nothing.
 const GAIN: u64 = 8;
 
@@ -33,6 +40,9 @@ const FLAT_ROUNDS: u32 = 2;
 
 /// Shortest round that says anything about a rate.
 const SHORTEST_ROUND: Duration = Duration::from_millis(5);
+
+/// The share of the target (as a divisor) that blocks which others owe may fill.
+const REDUNDANT_SHARE: u32 = 16;
 
 /// How long a peer that rejected a request is left alone.
 const REST: Duration = Duration::from_secs(3);
@@ -58,6 +68,8 @@ pub struct Pipeline {
     strays: VecDeque<(u32, u32)>,
     target: u32,
     limit: u32,
+    /// Blocks in flight at most above rate × delay.
+    queue: u32,
     slow_start: bool,
     round: Round,
     /// The shortest time from request to block.
@@ -86,6 +98,7 @@ impl Default for Pipeline {
             strays: VecDeque::new(),
             target: INITIAL,
             limit: USUAL_REQQ,
+            queue: QUEUE_BLOCKS,
             slow_start: true,
             round: Round::default(),
             delay: None,
@@ -101,6 +114,18 @@ impl Pipeline {
     /// The peer says how many requests it keeps.
     pub fn set_reqq(&mut self, reqq: u32) {
         self.limit = reqq.clamp(1, CEILING);
+    }
+
+    /// With how many peers the torrent is connected.
+    pub fn set_crowd(&mut self, peers: usize) {
+        let peers = u32::try_from(peers).unwrap_or(u32::MAX).max(1);
+        self.queue = (QUEUE_BLOCKS / peers).max(LEAST_QUEUE_BLOCKS);
+    }
+
+    /// How many blocks that others owe may be under way with this peer too: enough to keep it busy, since most of them will
+    /// arrive twice or be cancelled.
+    pub fn redundant_room(&self) -> usize {
+        (self.target() / REDUNDANT_SHARE).max(FLOOR).saturating_sub(self.in_flight()) as usize
     }
 
     /// Requests under way.
@@ -231,10 +256,12 @@ impl Pipeline {
 
     /// The target that keeps the peer busy at this rate.
     fn follow(&mut self, rate: u64) {
-        let span = QUEUE_TIME + self.delay.unwrap_or_default();
-        let bytes = u128::from(rate) * span.as_micros() / 1_000_000;
-        let blocks = u32::try_from(bytes / u128::from(BLOCK)).unwrap_or(CEILING);
-        self.target = blocks.clamp(FLOOR, CEILING);
+        let blocks = |span: Duration| {
+            let bytes = u128::from(rate) * span.as_micros() / 1_000_000;
+            u32::try_from(bytes / u128::from(BLOCK)).unwrap_or(CEILING)
+        };
+        let delay = blocks(self.delay.unwrap_or_default() * 2);
+        self.target = delay.saturating_add(blocks(QUEUE_TIME).min(self.queue)).clamp(FLOOR, CEILING);
     }
 
     /// A request was rejected. Whether it was under way. With `rest`, the peer is left alone for a while, lest we ask and

@@ -15,12 +15,10 @@ const SCAN: usize = 256;
 /// How many pieces are tried at random before all that the peer has are gone through.
 const DRAWS: u32 = 32;
 
-/// How many blocks at a time are asked of a further peer; more would be duplicates of what arrives meanwhile.
-const REDUNDANT_AT_ONCE: usize = 16;
-
 impl Picker {
-    /// Up to `want` blocks for a peer, pushed to `into`; they count as asked of it from now on.
-    pub fn pick(&mut self, asker: &Asker<'_>, want: usize, into: &mut Vec<Block>) {
+    /// Up to `want` blocks for a peer, pushed to `into`; they count as asked of it from now on. Where the strategy allows,
+    /// up to `redundant` of them are blocks that others owe, if there are not enough others.
+    pub fn pick(&mut self, asker: &Asker<'_>, want: usize, redundant: usize, into: &mut Vec<Block>) {
         let goal = into.len() + want;
         if self.free > 0 {
             for priority in (1..=TOP_PRIORITY).rev() {
@@ -32,8 +30,8 @@ impl Picker {
         }
         let duplicates = if self.in_endgame() { self.rules.endgame_duplicates } else { 1 };
         let limit = duplicates.max(self.rules.bbs_plus);
-        if limit > 1 && into.len() < goal {
-            self.pick_busy(asker, limit, goal.min(into.len() + REDUNDANT_AT_ONCE), into);
+        if limit > 1 && redundant > 0 && into.len() < goal {
+            self.pick_busy(asker, limit, goal.min(into.len() + redundant), into);
         }
     }
 

@@ -282,6 +282,8 @@ impl Picker {
         let Some(slot) = self.slot(block.piece) else { return };
         let part = self.started.get_mut(slot);
         if !part.give_back(block.begin / BLOCK, peer) {
+            // It may be asked of another now.
+            self.generation += 1;
             return;
         }
         part.release(peer);

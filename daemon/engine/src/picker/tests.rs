@@ -137,7 +137,7 @@ impl Model {
         let asker = Asker { key, holds: &self.peers[&key], fast, only };
         let before = self.picker.in_endgame();
         let mut blocks = Vec::new();
-        self.picker.pick(&asker, want, &mut blocks);
+        self.picker.pick(&asker, want, want, &mut blocks);
         assert!(blocks.len() <= want);
         let redundant = before || self.picker.in_endgame();
         let duplicates = if redundant { self.strategy.endgame_duplicates } else { 1 };
@@ -243,7 +243,7 @@ fn asker(key: u32, holds: &Holdings) -> Asker<'_> {
 
 fn order_of(picker: &mut Picker, asker: &Asker<'_>, blocks: usize) -> Vec<u32> {
     let mut into = Vec::new();
-    picker.pick(asker, blocks, &mut into);
+    picker.pick(asker, blocks, blocks, &mut into);
     let mut pieces: Vec<u32> = into.iter().map(|block| block.piece).collect();
     pieces.dedup();
     pieces

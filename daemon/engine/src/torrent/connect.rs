@@ -67,6 +67,7 @@ impl Torrent {
         }
         self.shake_hands(&peer, out);
         self.peers.insert(peer);
+        self.count_crowd();
         self.arm(now + super::KEEP_ALIVE, super::Why::KeepAlive);
     }
 
@@ -168,6 +169,7 @@ impl Torrent {
     /// A connection is over: everything that hung on it is undone.
     pub(super) fn forget(&mut self, now: Instant, key: PeerKey) {
         let Some(mut peer) = self.peers.remove(key) else { return };
+        self.count_crowd();
         for (piece, index) in peer.pipe.drain() {
             self.picker.give_back(self.config.layout.block(piece, index), key);
         }
@@ -185,6 +187,11 @@ impl Torrent {
         self.chores.refill = true;
         self.chores.fill_slots |= !peer.am_choking;
         self.chores.dial = true;
+    }
+
+    fn count_crowd(&mut self) {
+        let peers = self.peers.len();
+        self.peers.iter_mut().for_each(|peer| peer.pipe.set_crowd(peers));
     }
 
     /// Closes a connection.

@@ -134,14 +134,15 @@ impl Torrent {
         }
         let room = peer.pipe.room(now);
         let endgame = self.picker.in_endgame();
-        let redundant = endgame || self.config.strategy.bbs_plus > 1;
-        if room == 0 || (peer.dry == Some(self.picker.generation()) && !redundant) {
+        let dry = peer.dry == Some((self.picker.generation(), endgame)) && self.config.strategy.bbs_plus == 1;
+        if room == 0 || dry {
             return;
         }
+        let redundant = peer.pipe.redundant_room();
         let mut blocks = std::mem::take(&mut self.scratch.blocks);
-        self.picker.pick(&peer.asker(now, self.config.layout.piece_length()), room, &mut blocks);
-        if blocks.len() < room {
-            peer.dry = Some(self.picker.generation());
+        self.picker.pick(&peer.asker(now, self.config.layout.piece_length()), room, redundant, &mut blocks);
+        if blocks.len() < room && (!endgame || blocks.len() < redundant) {
+            peer.dry = Some((self.picker.generation(), endgame));
         }
         let asked = !blocks.is_empty();
         for block in blocks.drain(..) {

@@ -60,8 +60,8 @@ pub(super) struct Peer {
     pub(super) told: bool,
     /// Pieces it has that we want and lack.
     pub(super) interesting: u32,
-    /// The picker's generation at which it had nothing for this peer.
-    pub(super) dry: Option<u64>,
+    /// The picker's generation at which it had nothing for this peer, and whether that was in endgame.
+    pub(super) dry: Option<(u64, bool)>,
 
     pub(super) am_choking: bool,
     pub(super) am_interested: bool,
