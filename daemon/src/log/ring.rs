@@ -37,11 +37,6 @@ impl Ring {
         (ring.pushed, ring.lines.iter().skip(skip).cloned().collect())
     }
 
-    /// How many lines there have been.
-    pub(crate) fn pushed(&self) -> u64 {
-        self.0.lock().pushed
-    }
-
     fn push(&self, line: LogLine) {
         let mut ring = self.0.lock();
         if ring.lines.len() >= MAX_LINES {

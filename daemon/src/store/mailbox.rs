@@ -93,20 +93,9 @@ struct State {
 impl Mailbox {
     /// Leaves a value.
     pub(super) fn put(&self, tree: Tree, base: &[u8], value: &[u8]) -> Result<(), TooLarge> {
-        self.put_some(tree, base, value, |_| true)
-    }
-
-    /// Leaves the chunks of a value that `wanted` names.
-    pub(super) fn put_some(
-        &self,
-        tree: Tree,
-        base: &[u8],
-        value: &[u8],
-        wanted: impl Fn(usize) -> bool,
-    ) -> Result<(), TooLarge> {
         let chunks = seal(tree, base, value)?;
         let mut state = self.room();
-        for (_, (key, sealed)) in chunks.enumerate().filter(|(index, _)| wanted(*index)) {
+        for (key, sealed) in chunks {
             state.bytes += sealed.len();
             if let Some(old) = state.changes.puts.insert((tree, key), sealed) {
                 state.bytes -= old.len();

@@ -158,18 +158,6 @@ impl Store {
         Ok(self.0.mailbox.put(Tree::Have, id.as_bytes(), have.as_bytes())?)
     }
 
-    /// Remembers `have` where it changed: only the values that hold one of `pieces` are written. There must have been a
-    /// [`Store::put_have`] of the same torrent before.
-    pub(crate) fn put_have_pieces(
-        &self,
-        id: InfoHash,
-        have: &Bitfield,
-        pieces: &[u32],
-    ) -> Result<(), StoreError> {
-        let touched = |chunk: usize| pieces.iter().any(|p| (*p / 8) as usize / envelope::CHUNK == chunk);
-        Ok(self.0.mailbox.put_some(Tree::Have, id.as_bytes(), have.as_bytes(), touched)?)
-    }
-
     /// Forgets which pieces are held, before a check and whenever files were changed by others.
     pub(crate) fn clear_have(&self, id: InfoHash) {
         self.0.mailbox.clear(Tree::Have, id.as_bytes());
@@ -198,6 +186,7 @@ impl Store {
     }
 
     /// Remembers the DHT node's id and routing table.
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is for the DHT node, which is made after this"))]
     pub(crate) fn put_dht(&self, state: &[u8]) -> Result<(), StoreError> {
         Ok(self.0.mailbox.put(Tree::Dht, b"node", state)?)
     }
@@ -212,11 +201,6 @@ impl Store {
         self.0.files.get(id)
     }
 
-    /// Where a torrent's metainfo file is or would be.
-    pub(crate) fn metainfo_path(&self, id: InfoHash) -> PathBuf {
-        self.0.files.path(id)
-    }
-
     /// Resolves when everything put before is durable, or with the reason why it is not. What could not be written
     /// stays in the mailbox and is tried again.
     pub(crate) async fn flush(&self) -> Result<(), StoreError> {
@@ -224,6 +208,7 @@ impl Store {
     }
 
     /// [`Store::flush`] for a thread without a runtime.
+    #[cfg(test)]
     pub(crate) fn flush_blocking(&self) -> Result<(), StoreError> {
         self.0.mailbox.flush()?.blocking_recv().map_err(|_| StoreError::Closed)?.map_err(StoreError::Database)
     }

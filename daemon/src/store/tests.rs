@@ -104,23 +104,6 @@ fn a_complete_torrent_needs_no_bitfield() {
 }
 
 #[test]
-fn only_the_touched_part_of_a_bitfield_is_written() {
-    let dir = tempfile::tempdir().unwrap();
-    let pieces = 3 * 8 * u32::try_from(envelope::CHUNK).unwrap();
-    let mut have = Bitfield::none(pieces);
-    {
-        let (store, _) = Store::open(dir.path()).unwrap();
-        store.put_have(id(1), &have).unwrap();
-        store.flush_blocking().unwrap();
-        have.set(pieces - 1);
-        store.put_have_pieces(id(1), &have, &[pieces - 1]).unwrap();
-        assert_eq!(store.0.mailbox.pending(Tree::Have, id(1).as_bytes()).1.len(), 1);
-    }
-    let (store, _) = Store::open(dir.path()).unwrap();
-    assert_eq!(wait(store.get_have(id(1), pieces)), Some(have));
-}
-
-#[test]
 fn a_second_holder_is_told_who_the_first_is() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(dir.path()).unwrap();
@@ -231,6 +214,35 @@ fn a_lost_database_comes_back_from_the_snapshot_and_lost_records_from_their_file
     assert!(loaded.torrents.iter().all(|record| !record.complete));
     assert_eq!(loaded.orphans, [id(999)]);
     assert!(!loaded.warnings.is_empty());
+}
+
+#[test]
+fn a_database_of_garbage_is_written_anew_and_an_interrupted_rewriting_is_settled() {
+    let dir = tempfile::tempdir().unwrap();
+    let size = || fs::metadata(dir.path().join("db/db")).unwrap().len();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    // Whole records replaced with flushes between them: each round leaves the last one behind as garbage.
+    for round in 0..40 {
+        for n in 0..400 {
+            let labels = vec!["x".repeat(6000), round.to_string()];
+            store.put_torrent(&TorrentRecord { labels, ..record(n) }).unwrap();
+        }
+        store.flush_blocking().unwrap();
+    }
+    for n in 1..400 {
+        store.remove_torrent(id(n)).unwrap();
+    }
+    drop(store);
+    let before = size();
+    assert!(before > 64 << 20, "{before} bytes are too few for this test");
+    drop(Store::open(dir.path()).unwrap());
+    assert!(size() < before / 4, "{before} bytes became {}", size());
+
+    fs::rename(dir.path().join("db"), dir.path().join("db.old")).unwrap();
+    fs::create_dir(dir.path().join("db.new")).unwrap();
+    let (_store, loaded) = Store::open(dir.path()).unwrap();
+    assert_eq!((loaded.torrents.len(), loaded.warnings), (1, vec![]));
+    assert!(!dir.path().join("db.old").exists() && !dir.path().join("db.new").exists());
 }
 
 #[test]
