@@ -190,7 +190,7 @@ mod tests {
                 at += block.len as usize;
                 outbox.block(*block, buf);
             }
-            let mut wire = Vec::new();
+            let mut wire = Vec::<u8>::new();
             let mut payload = 0;
             let mut takes = takes.into_iter().cycle();
             while !outbox.is_empty() {

@@ -18,6 +18,9 @@ const COMPACT_ABOVE: u64 = 64 * 1024 * 1024;
 /// How many times its live data a database may take on disk before it is rewritten.
 const COMPACT_RATIO: u64 = 4;
 
+/// Bytes of the smallest record.
+const LEAST_RECORD: u64 = 128;
+
 /// What the store's thread owns.
 #[derive(Debug)]
 pub(super) struct Owner {
@@ -51,7 +54,7 @@ pub(super) fn open(dir: &Path) -> Result<(Owner, Loaded), StoreError> {
     };
     loaded.warnings.splice(0..0, warnings);
     settle_files(dir, &files, &database, &mut loaded)?;
-    let database = compact(dir, database, &loaded)?;
+    let database = compact(dir, database, loaded.torrents.len(), COMPACT_ABOVE)?;
     Ok((Owner { dir: dir.to_owned(), files, database: Some(database), _lock: lock }, loaded))
 }
 
@@ -208,11 +211,16 @@ fn settle_files(
     Ok(())
 }
 
-/// Writes the database anew when most of what it takes on disk is garbage.
-fn compact(dir: &Path, database: Database, loaded: &Loaded) -> Result<Database, StoreError> {
+/// Writes the database anew when it takes more than `above` bytes on disk and most of that is garbage. `records` spares
+/// many torrents the counting.
+pub(super) fn compact(
+    dir: &Path,
+    database: Database,
+    records: usize,
+    above: u64,
+) -> Result<Database, StoreError> {
     let on_disk = database.size_on_disk()?;
-    let least = 256 * loaded.torrents.len() as u64;
-    if on_disk < COMPACT_ABOVE.max(COMPACT_RATIO * least) {
+    if on_disk < above.max(COMPACT_RATIO * LEAST_RECORD * records as u64) {
         return Ok(database);
     }
     let mut live = 0;
