@@ -166,7 +166,7 @@ impl Live {
         let key = conn.key;
         tokio::task::spawn_local(async move {
             while live.content.storage.fetch(key, blocks.len() as u64, &blocks).is_err() {
-                live.shard.storage.read_pool().freed().await;
+                live.shard.storage.read_pool().room(blocks.len()).await;
                 if !live.state.borrow().conns.contains_key(&key) {
                     return;
                 }

@@ -43,15 +43,18 @@ impl Task {
 }
 
 fn take(pool: &Arc<Pool>, blocks: &[Block]) -> Option<Vec<(Block, Buf)>> {
-    blocks.iter().map(|block| Some((*block, pool.take()?))).collect()
+    Some(blocks.iter().copied().zip(pool.take_many(blocks.len())?).collect())
 }
 
 /// A fetch worker's life.
 pub(super) fn run(queue: &Queue<Task>) {
     while let Some(Task { torrent, peer, ticket, mut blocks }) = queue.pop() {
         let result = contained(|| read(&torrent, &mut blocks, Wait::Yes))
-            .unwrap_or_else(|bug| Err(DiskError::new(&torrent.files.place().root, bug)))
-            .map(|_| blocks);
+            .unwrap_or_else(|bug| Err(DiskError::new(&torrent.files.place().root, bug)));
+        if result.is_err() {
+            lose(&torrent, blocks.iter().map(|(block, _)| block));
+        }
+        let result = result.map(|_| blocks);
         torrent.tell(StorageEvent::Read { torrent: torrent.key, peer, ticket, result });
     }
 }
@@ -70,8 +73,16 @@ pub(super) fn read_now(
             ReadNow::Done
         }
         Ok(false) => ReadNow::WouldBlock,
-        Err(error) => ReadNow::Error(error),
+        Err(error) => {
+            lose(torrent, blocks.iter());
+            ReadNow::Error(error)
+        }
     }
+}
+
+/// What cannot be read is not held any more: it may be downloaded again.
+fn lose<'a>(torrent: &Torrent, blocks: impl Iterator<Item = &'a Block>) {
+    blocks.for_each(|block| torrent.set_finished(block.piece, false));
 }
 
 /// Fills each buffer with its block. `Ok(false)`: not without waiting.

@@ -51,8 +51,8 @@ use torrent::Torrent;
 
 /// An absorb worker that lingers is woken early by this many blocks: 2 MiB, enough for all lanes, well below any budget.
 const ABSORB_BATCH: usize = 128;
-/// Reads that may wait for a fetch worker; each holds at least one buffer, so the read budget bounds them too.
-const FETCHES: usize = 4096;
+/// Buffers for reads at least: several connections' worth of one large read.
+const MIN_READS: usize = 64 * BUF;
 /// Syncs, moves, deletions and checks that may wait. A caller with more keeps them itself.
 const JOBS: usize = 1024;
 /// Threads for sync and such, and for moving and deleting, so that a long move holds up no sync.
@@ -215,9 +215,10 @@ impl Storage {
             .map(|_| Arc::new(Queue::new(usize::MAX, ABSORB_BATCH.min(pool.capacity() / 4 + 1))))
             .collect();
         let inner = Inner {
-            reads: Pool::new(config.read_cache),
+            reads: Pool::new(config.read_cache.max(MIN_READS)),
             fds: FdPool::new(config.open_files),
-            fetch: Arc::new(Queue::new(FETCHES, 1)),
+            // Each read in it holds buffers, which are bounded.
+            fetch: Arc::new(Queue::new(usize::MAX, 1)),
             check: Arc::new(check::Checks::new(JOBS)),
             quick: Arc::new(Queue::new(JOBS, 1)),
             slow: Arc::new(Queue::new(JOBS, 1)),
@@ -360,11 +361,13 @@ impl Handle {
         fetch::read_now(&self.torrent, &self.inner.reads, blocks, out)
     }
 
-    /// Has the same read by a fetch worker, however long it takes; answered by [`StorageEvent::Read`]. When busy, wait for
-    /// [`Storage::read_pool`].
+    /// Has the same read by a fetch worker, however long it takes; answered by [`StorageEvent::Read`]. When busy, wait until
+    /// [`Storage::read_pool`] has room for so many blocks.
     pub(crate) fn fetch(&self, peer: PeerKey, ticket: u64, blocks: &[Block]) -> Result<(), Busy> {
         let task = fetch::Task::new(&self.torrent, &self.inner.reads, peer, ticket, blocks).ok_or(Busy)?;
-        self.inner.fetch.push(task).map_err(|_| Busy)
+        // It fails only when storage has stopped, and then nobody is served any more.
+        let _ = self.inner.fetch.push(task);
+        Ok(())
     }
 
     /// The file and the offset in it where a block lies, for `sendfile`: only if it lies in one file and that is open.

@@ -66,6 +66,15 @@ impl Pool {
         }
     }
 
+    /// So many buffers, or none of them: who holds some and waits for more could wait for one who does the same.
+    pub(crate) fn take_many(self: &Arc<Self>, count: usize) -> Option<Vec<Buf>> {
+        if self.capacity.saturating_sub(self.in_use()) < count {
+            self.complain();
+            return None;
+        }
+        (0..count).map(|_| self.take()).collect()
+    }
+
     fn make(&self) -> Option<Memory> {
         self.made
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |made| {
@@ -97,7 +106,8 @@ impl Pool {
         if count > 0 {
             self.in_use.fetch_sub(count, Ordering::Relaxed);
             self.hungry.store(false, Ordering::Release);
-            self.freed.notify_waiters();
+            // One waiter for each buffer: to wake all of a hundred starved connections for a few would cost more than the copying.
+            (0..count).for_each(|_| self.freed.notify_one());
         }
     }
 
@@ -118,14 +128,21 @@ impl Pool {
 
     /// Resolves when a buffer may be free again after [`Pool::take`] gave `None`. Others may be quicker: try, and wait again.
     pub(crate) async fn freed(&self) {
-        let notified = self.freed.notified();
-        tokio::pin!(notified);
-        // From here on no notification is missed; one that came before shows in the counts.
-        notified.as_mut().enable();
-        if self.in_use() < self.capacity {
-            return;
+        self.room(1).await;
+    }
+
+    /// Resolves when so many buffers may be free again after [`Pool::take_many`] gave `None`.
+    pub(crate) async fn room(&self, count: usize) {
+        loop {
+            let notified = self.freed.notified();
+            tokio::pin!(notified);
+            // From here on no notification is missed; one that came before shows in the count.
+            notified.as_mut().enable();
+            if self.capacity.saturating_sub(self.in_use()) >= count.min(self.capacity) {
+                return;
+            }
+            notified.await;
         }
-        notified.await;
     }
 
     /// Sets, once, what to call when somebody asks in vain. It must not take buffers or block.
@@ -206,6 +223,17 @@ mod tests {
         let again: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
         assert_eq!(again.len(), 3);
         assert!(again.iter().all(|buf| buf.len() == BUF));
+    }
+
+    #[test]
+    fn many_are_taken_all_or_none() {
+        let pool = Pool::new(4 * BUF);
+        let two = pool.take_many(2).unwrap();
+        assert!(pool.take_many(3).is_none());
+        assert_eq!(pool.in_use(), 2);
+        assert!(pool.take_many(2).is_some_and(|bufs| bufs.len() == 2));
+        drop(two);
+        assert_eq!(pool.in_use(), 0);
     }
 
     #[tokio::test]

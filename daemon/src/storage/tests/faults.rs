@@ -90,6 +90,10 @@ fn a_file_cut_short_is_told_from_a_broken_disk() {
     assert_eq!(world.handle.read_now(&blocks, &mut Vec::new()), ReadNow::WouldBlock);
     assert_eq!(world.fetched(&blocks), Err(DiskErrorKind::Changed));
     world.fetched(&blocks[..2]).unwrap();
+    // What was lost is downloaded again.
+    world.feed(&blocks);
+    world.all_done();
+    world.files_are_right(dir.path());
 }
 
 #[test]
