@@ -99,9 +99,18 @@ impl Lookup {
         &self.path
     }
 
+    /// Notes which queries have become slow.
+    pub(crate) fn notice_slow(&mut self, now: Instant) {
+        for candidate in &mut self.candidates {
+            if let State::Asked { at, slow } = &mut candidate.state {
+                *slow |= now >= *at + SLOW_AFTER;
+            }
+        }
+    }
+
     /// The next node to ask, which counts as asked from now on.
     pub(crate) fn next(&mut self, now: Instant) -> Option<(SocketAddr, Option<NodeId>)> {
-        if self.path.len() >= MAX_ASKED || self.in_flight(now) >= ALPHA {
+        if self.path.len() >= MAX_ASKED || self.in_flight() >= ALPHA {
             return None;
         }
         let at = self.best_new()?;
@@ -201,16 +210,9 @@ impl Lookup {
         self.candidates.iter().position(|candidate| candidate.addr == best)
     }
 
-    /// Queries under way that are not slow yet.
-    fn in_flight(&mut self, now: Instant) -> usize {
-        let mut count = 0;
-        for candidate in &mut self.candidates {
-            if let State::Asked { at, slow } = &mut candidate.state {
-                *slow |= now >= *at + SLOW_AFTER;
-                count += usize::from(!*slow);
-            }
-        }
-        count
+    /// Queries under way that are not slow.
+    fn in_flight(&self) -> usize {
+        self.candidates.iter().filter(|c| matches!(c.state, State::Asked { slow: false, .. })).count()
     }
 
     fn asked(&self, addr: SocketAddr) -> Option<usize> {
@@ -265,6 +267,8 @@ mod tests {
         lookup.answered(NOW, near(1), None, std::iter::empty(), 0);
         assert_eq!(ask_all(&mut lookup, NOW), [near(5).addr]);
         assert_eq!(lookup.deadline(), Some(NOW + SLOW_AFTER));
+        lookup.notice_slow(NOW + SLOW_AFTER);
+        assert_eq!(lookup.deadline(), None);
         assert_eq!(ask_all(&mut lookup, NOW + SLOW_AFTER), [6, 7, 8].map(|n| near(n).addr));
     }
 

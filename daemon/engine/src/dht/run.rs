@@ -98,7 +98,8 @@ impl Runs {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.runs.values().filter_map(|run| run.lookup.deadline()).min()
+        let searching = self.runs.values().filter(|run| run.storing.is_none());
+        searching.filter_map(|run| run.lookup.deadline()).min()
     }
 
     pub(crate) fn count(&self, family: Family) -> usize {
@@ -274,6 +275,9 @@ impl Dht {
 
     /// Asks whom a lookup wants to ask next, and ends it when it is done.
     fn drive(&mut self, now: Instant, key: u32, out: &mut Out) {
+        if let Some(run) = self.runs.runs.get_mut(&key) {
+            run.lookup.notice_slow(now);
+        }
         loop {
             let Some(run) = self.runs.runs.get_mut(&key).filter(|run| run.storing.is_none()) else { return };
             if run.is_done() {
