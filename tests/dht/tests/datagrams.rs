@@ -1,4 +1,5 @@
 //! A node and forty thousand datagrams that are not what they should be.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use engine::dht::{Action, Config, Dht, Event, Out, State};
 use proto::{

@@ -1,4 +1,5 @@
 //! What must hold in a DHT of our nodes, whatever its size.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use dht_sim::World;
 use engine::dht::{Announce, Event, Report};
