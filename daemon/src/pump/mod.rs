@@ -15,7 +15,7 @@ use intake::{Intake, MAX_RUN, ReadError, Sink};
 use outbox::Outbox;
 use proto::{
     layout::{BLOCK, Block},
-    wire::Message,
+    wire::{Limits, Message},
 };
 use rustix::io::{readv, writev};
 use std::{
@@ -58,6 +58,8 @@ pub(crate) struct Conn {
     fetching: Cell<usize>,
     /// Requests sent and not yet answered, as far as the wire shows: how far ahead to lay out a read.
     owed: Cell<u32>,
+    /// How many pieces there are, if that has become known since the intake was made.
+    pieces: Cell<Option<u32>>,
 }
 
 impl Conn {
@@ -72,6 +74,7 @@ impl Conn {
             uploads: Cell::new(false),
             fetching: Cell::new(0),
             owed: Cell::new(0),
+            pieces: Cell::new(None),
         })
     }
 
@@ -89,6 +92,11 @@ impl Conn {
     /// The peer's extension ids.
     pub(crate) fn set_ids(&self, ids: proto::wire::ExtIds) {
         self.outbox.borrow_mut().set_ids(ids);
+    }
+
+    /// The number of pieces is known now, and with it the length of a bitfield.
+    pub(crate) fn set_pieces(&self, pieces: u32) {
+        self.pieces.set(Some(pieces));
     }
 
     /// Blocks wait for this peer in the engine.
@@ -228,6 +236,9 @@ impl Pump {
     }
 
     fn read(&mut self) -> Result<(), End> {
+        if let Some(pieces) = self.conn.pieces.take() {
+            self.intake.set_limits(Limits { pieces, ..Limits::default() });
+        }
         let mut spare = self.live.shard().spare.borrow_mut();
         let owed = self.conn.owed.get() as usize;
         let run = if self.live.download_limited() { LIMITED_RUN } else { owed.min(MAX_RUN) };

@@ -12,7 +12,8 @@ use futures_util::StreamExt;
 use proto::{
     bitfield::Bitfield,
     id::InfoHash,
-    metainfo::{Info, Metainfo},
+    magnet::{Endpoint, Magnet},
+    metainfo::{Info, Metainfo, Outer},
     rpc::{
         ErrorKind, RpcError, Torrent,
         params::Add,
@@ -51,7 +52,7 @@ impl Session {
                 RpcError::new(ErrorKind::InvalidParams, format!("`metainfo` is not base64: {error}"))
             })?,
             (Some(source), None) if source.starts_with("magnet:") => {
-                return Err(super::api::soon("magnets"));
+                return self.add_magnet(&source.clone(), add).await;
             }
             (Some(source), None) if source.starts_with("http://") || source.starts_with("https://") => {
                 self.fetch(source).await?
@@ -84,10 +85,40 @@ impl Session {
         let have = add.assume_complete.then(|| Bitfield::all(record.pieces));
         let name = record.name.clone();
         let peers = add.peers.iter().map(|peer| (Source::User, *peer)).collect();
-        self.begin(record, metainfo, have, peers).await;
+        self.begin(record, Some(metainfo.info), metainfo.outer, have, peers).await;
         self.shared.store.flush().await.map_err(|error| RpcError::new(ErrorKind::Disk, error.to_string()))?;
         self.requeue().await;
         tracing::info!(torrent = %id, "added {name}");
+        Ok(Added { id, name, added: true })
+    }
+
+    async fn add_magnet(&self, link: &str, add: Add) -> Result<Added, RpcError> {
+        let invalid = |text: String| RpcError::new(ErrorKind::InvalidTorrent, text);
+        let magnet = Magnet::parse(link).map_err(|error| invalid(error.to_string()))?;
+        let Some(id) = magnet.info_hash else {
+            return Err(RpcError::new(
+                ErrorKind::Unsupported,
+                "this magnet is for a v2-only torrent (btmh), which btd cannot fetch so far: use its hybrid or v1 link",
+            ));
+        };
+        let mut peers = resolve(&magnet.peers).await;
+        peers.extend(add.peers.iter().map(|peer| (Source::User, *peer)));
+        let tiers: Vec<_> = magnet.trackers.iter().map(|url| vec![url.clone()]).collect();
+        if self.shared.registry.contains(id) {
+            return self.merge(id, tiers, peers.into_iter().map(|(_, peer)| peer).collect()).await;
+        }
+        let mut record = self.record(id, &add)?;
+        record.name = magnet.name.clone().unwrap_or_else(|| id.to_string());
+        record.trackers.clone_from(&magnet.trackers);
+        let only = add.files.iter().flatten().map(|index| (*index, *index));
+        record.only_files = magnet.files.iter().map(|run| (*run.start(), *run.end())).chain(only).collect();
+        self.shared.store.put_torrent(&record).map_err(|error| RpcError::new(ErrorKind::Disk, error.to_string()))?;
+        let name = record.name.clone();
+        let outer = Outer { web_seeds: magnet.web_seeds, ..Outer::default() };
+        self.begin(record, None, outer, None, peers).await;
+        self.requeue().await;
+        self.shared.store.flush().await.map_err(|error| RpcError::new(ErrorKind::Disk, error.to_string()))?;
+        tracing::info!(torrent = %id, "added {name} by magnet");
         Ok(Added { id, name, added: true })
     }
 
@@ -115,19 +146,19 @@ impl Session {
     pub(super) async fn begin(
         &self,
         record: TorrentRecord,
-        metainfo: Metainfo,
+        info: Option<Info>,
+        outer: Outer,
         have: Option<Bitfield>,
         mut peers: Vec<(Source, SocketAddr)>,
     ) {
         let id = record.id;
         let swarm = self.shared.store.get_swarm(id).await;
         peers.extend(swarm.into_iter().map(|peer| (Source::Resume, peer)));
-        let Metainfo { info, outer, .. } = metainfo;
         let mut summary = Torrent::new(id);
         summary.name.clone_from(&record.name);
         summary.added_at = record.added_at;
         self.shared.registry.put(summary, Some(hosts(&outer.trackers, &record.trackers)));
-        let new = NewTorrent { record, info: Arc::new(info), outer: Arc::new(outer), have, peers };
+        let new = NewTorrent { record, info: info.map(Arc::new), outer: Arc::new(outer), have, peers };
         let Some(shard) = self.shared.home_of(id) else { return };
         if shard.call(id, move |shard, _| shard.add(new)).await.is_err() {
             self.shared.registry.remove(id);
@@ -199,6 +230,21 @@ async fn read_torrent(path: &Path) -> Result<Vec<u8>, RpcError> {
         return Err(RpcError::new(ErrorKind::InvalidTorrent, text));
     }
     tokio::fs::read(path).await.map_err(failed)
+}
+
+/// The endpoints of a magnet's `x.pe`. A name that cannot be resolved is left out.
+async fn resolve(endpoints: &[Endpoint]) -> Vec<(Source, SocketAddr)> {
+    let lookups = endpoints.iter().map(|endpoint| async move {
+        match endpoint.addr() {
+            Some(addr) => vec![addr],
+            None => tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port))
+                .await
+                .map(Iterator::collect)
+                .unwrap_or_default(),
+        }
+    });
+    let found = futures_util::future::join_all(lookups).await;
+    found.into_iter().flatten().map(|addr| (Source::Magnet, addr)).collect()
 }
 
 /// The files that are not wanted, as priorities; an error if an index names no file.

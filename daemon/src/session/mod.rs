@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use proto::{
     bitfield::Bitfield,
     id::InfoHash,
-    metainfo::Metainfo,
+    metainfo::{Metainfo, Outer},
     rpc::{ErrorKind, Ids, Outcome, RpcError},
 };
 use std::{rc::Rc, sync::Arc};
@@ -79,6 +79,8 @@ impl Session {
         let id = record.id;
         let metainfo = match self.shared.store.get_metainfo(id) {
             Ok(Some(bytes)) => Metainfo::parse(&bytes).map_err(|error| error.to_string()),
+            // A magnet whose metadata had not arrived.
+            Ok(None) if record.pieces == 0 => return self.begin(record, None, Outer::default(), None, Vec::new()).await,
             Ok(None) => Err("its metainfo is missing".to_owned()),
             Err(error) => Err(error.to_string()),
         };
@@ -98,7 +100,7 @@ impl Session {
         if record.name.is_empty() {
             record.name.clone_from(&metainfo.info.name);
         }
-        self.begin(record, metainfo, have, Vec::new()).await;
+        self.begin(record, Some(metainfo.info), metainfo.outer, have, Vec::new()).await;
     }
 
     /// Runs `call` beside a torrent.

@@ -287,6 +287,11 @@ impl Shared {
         votes
     }
 
+    /// Whether there is a DHT to ask.
+    pub(crate) fn dht_runs(&self) -> bool {
+        false
+    }
+
     /// A DHT node that a peer told of.
     pub(crate) fn dht_node(&self, addr: SocketAddr) {
         tracing::trace!(%addr, "a peer has a DHT node");

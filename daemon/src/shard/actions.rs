@@ -17,10 +17,14 @@ impl Live {
             }
             Action::Keep { .. } => self.set_keep(true),
             Action::Discard => self.set_keep(false),
-            Action::WantDigests { piece } => self.content().storage.want_digests(piece),
+            Action::WantDigests { piece } => {
+                if let Some(content) = self.content() {
+                    content.storage.want_digests(piece);
+                }
+            }
             Action::Dial { addr } => self.dial(addr),
             Action::Completed => self.completed(state),
-            Action::Metadata { .. } => {}
+            Action::Metadata { info } => self.metadata(info),
             Action::SeenAs { ip, by } => self.shard().shared.seen_as(ip, by),
             Action::DhtNode { addr } => self.shard().shared.dht_node(addr),
         }

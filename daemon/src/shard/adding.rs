@@ -4,21 +4,23 @@ use super::{
     Shard,
     announcing::Announcing,
     live::{Content, Live, State},
+    machine::Machine,
     status::Standing,
 };
 use crate::{
     clock::unix_now,
-    storage::{FileSpec, TorrentSpec},
+    storage::{FileSpec, Handle, TorrentSpec},
     store::{PriorityRun, TorrentRecord},
 };
 use engine::{
+    metadata::{FetchConfig, MetadataFetch},
     out::{Event, Source},
     torrent::{NORMAL_PRIORITY, Torrent, TorrentConfig},
 };
 use proto::{
     bitfield::Bitfield,
     layout::Layout,
-    metainfo::{FileEntry, Info},
+    metainfo::{FileEntry, Info, Outer},
     rpc::{ErrorKind, RpcError},
 };
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
@@ -29,9 +31,10 @@ const RETRY_CHECK: Duration = Duration::from_secs(1);
 /// A torrent for a shard to begin with.
 pub(crate) struct NewTorrent {
     pub(crate) record: TorrentRecord,
-    pub(crate) info: Arc<Info>,
+    /// `None`: the metadata is to be fetched from peers.
+    pub(crate) info: Option<Arc<Info>>,
     /// What the metainfo's file says beside `info`.
-    pub(crate) outer: Arc<proto::metainfo::Outer>,
+    pub(crate) outer: Arc<Outer>,
     /// What is held; `None`: look at what is on the disk.
     pub(crate) have: Option<Bitfield>,
     /// Whom to try.
@@ -46,41 +49,30 @@ impl Shard {
         if self.lives.borrow().contains_key(&id) {
             return;
         }
-        let key = self.shared.torrent_key();
-        self.keys.borrow_mut().insert(key, id);
-        let storage = self.storage.open(TorrentSpec {
-            key,
-            layout: info.layout,
-            hashes: info.piece_hashes().clone(),
-            files: info.files.iter().map(file_spec).collect(),
-            save_path: record.save_path.clone(),
-            started: have.as_ref().is_some_and(|have| have.count() > 0),
-            events: self.storage_events.clone(),
-        });
+        let check = info.is_some() && have.is_none();
+        let (machine, content) = match info {
+            Some(info) => {
+                let have = have.unwrap_or_else(|| Bitfield::none(info.layout.pieces()));
+                let storage = self.open_storage(&record, &info, have.count() > 0);
+                let machine = Machine::Torrent(Box::new(self.machine(&record, &info, have)));
+                (machine, Some(Content { info, storage }))
+            }
+            None => (Machine::Fetch(Box::new(self.fetch(&record))), None),
+        };
         let now = self.clock.now();
-        let check = have.is_none();
-        let have = have.unwrap_or_else(|| Bitfield::none(info.layout.pieces()));
-        let machine = self.machine(&record, &info, have);
         let announcing = Announcing::new(self, &record, &outer);
         let standing = Standing {
             checking: check.then_some(0.0),
             queued: true,
+            changed: true,
             counted: now,
             record_saved: now,
             have_saved: now,
             ..Standing::default()
         };
-        let state = State {
-            machine,
-            record,
-            standing,
-            announcing,
-            outer,
-            conns: BTreeMap::new(),
-            next_key: 0,
-            out: Vec::new(),
-        };
-        let live = Live::new(Rc::clone(self), Content { info, storage }, state);
+        let conns = BTreeMap::new();
+        let state = State { machine, record, standing, announcing, outer, conns, next_key: 0, out: Vec::new() };
+        let live = Live::new(Rc::clone(self), content, state);
         self.lives.borrow_mut().insert(id, Rc::clone(&live));
         for (source, addr) in peers {
             live.feed(Event::Candidates { source, addrs: vec![addr] });
@@ -92,8 +84,36 @@ impl Shard {
         live.show(now);
     }
 
+    /// A torrent's files. Opens none of them.
+    pub(super) fn open_storage(&self, record: &TorrentRecord, info: &Info, started: bool) -> Handle {
+        let key = self.shared.torrent_key();
+        self.keys.borrow_mut().insert(key, record.id);
+        self.storage.open(TorrentSpec {
+            key,
+            layout: info.layout,
+            hashes: info.piece_hashes().clone(),
+            files: info.files.iter().map(file_spec).collect(),
+            save_path: record.save_path.clone(),
+            started,
+            events: self.storage_events.clone(),
+        })
+    }
+
+    /// A machine that fetches a torrent's metadata, stopped.
+    fn fetch(&self, record: &TorrentRecord) -> MetadataFetch {
+        let settings = self.shared.settings();
+        MetadataFetch::new(FetchConfig {
+            info_hash: record.id,
+            our_id: self.shared.peer_id,
+            client: crate::CLIENT.to_owned(),
+            listen_port: self.shared.port.get().copied(),
+            max_connections: settings.max_connections_per_torrent,
+            half_open: settings.half_open,
+        })
+    }
+
     /// A machine for a torrent, stopped.
-    fn machine(&self, record: &TorrentRecord, info: &Info, have: Bitfield) -> Torrent {
+    pub(super) fn machine(&self, record: &TorrentRecord, info: &Info, have: Bitfield) -> Torrent {
         let settings = self.shared.settings();
         let config = TorrentConfig {
             layout: info.layout,
@@ -146,14 +166,29 @@ fn by_piece(layout: &Layout, files: impl Iterator<Item = (std::ops::Range<u64>, 
     pieces
 }
 
+impl TorrentRecord {
+    /// Turns a magnet link's choice of files into priorities, now that it is known how many there are.
+    pub(super) fn choose_files(&mut self, files: usize) {
+        if self.only_files.is_empty() {
+            return;
+        }
+        let wanted = |index: u32| self.only_files.iter().any(|(first, last)| (*first..=*last).contains(&index));
+        let priorities: Vec<_> = (0..).take(files).map(|index| if wanted(index) { NORMAL_PRIORITY } else { 0 }).collect();
+        self.priorities = PriorityRun::compress(&priorities, NORMAL_PRIORITY);
+        self.only_files.clear();
+    }
+}
+
 impl Live {
     /// A check has ended: the machine begins anew with what was found.
     pub(super) fn checked(&self, have: Bitfield) {
+        let Some(content) = self.content() else { return };
         {
             let mut state = self.state.borrow_mut();
             state.count(self.shard().clock.now());
             (state.standing.counted_down, state.standing.counted_up) = (0, 0);
-            state.machine = self.shard().machine(&state.record, &self.content().info, have);
+            let machine = self.shard().machine(&state.record, &content.info, have);
+            state.machine = Machine::Torrent(Box::new(machine));
             state.standing.checking = None;
             state.standing.have_unsaved = true;
             state.standing.record_unsaved = true;
@@ -186,8 +221,9 @@ impl Live {
     }
 
     /// Has storage compare the data with the hashes. The answer is [`Live::checked`].
-    fn begin_check(self: &Rc<Self>) {
-        if self.content().storage.check(None).is_err() {
+    pub(super) fn begin_check(self: &Rc<Self>) {
+        let Some(content) = self.content() else { return };
+        if content.storage.check(None).is_err() {
             // Thousands of checks wait already: this one joins them when there is room.
             let live = Rc::clone(self);
             tokio::task::spawn_local(async move {
@@ -237,15 +273,18 @@ impl Live {
             self.upload.set(state.record.upload_limit.unwrap_or(0));
             self.download.set(state.record.download_limit.unwrap_or(0));
             let settings = self.shard().shared.settings();
-            let mut priorities = piece_priorities(&state.record, &self.content().info);
-            if priorities.is_empty() {
-                priorities = vec![NORMAL_PRIORITY; self.content().info.layout.pieces() as usize];
-            }
+            let priorities = self.content().map(|content| {
+                let priorities = piece_priorities(&state.record, &content.info);
+                let all = || vec![NORMAL_PRIORITY; content.info.layout.pieces() as usize];
+                if priorities.is_empty() { all() } else { priorities }
+            });
             let strategy = self.shard().strategy_of(&state.record);
             (strategy, priorities, settings.max_connections_per_torrent, settings.half_open)
         };
         self.feed(Event::Strategy(Box::new(strategy)));
-        self.feed(Event::Priorities(priorities));
+        if let Some(priorities) = priorities {
+            self.feed(Event::Priorities(priorities));
+        }
         self.feed(Event::ConnectionLimits { max, half_open });
         self.poke();
     }
@@ -257,7 +296,12 @@ impl Live {
 
     /// Moves the data to another folder. Running is suspended meanwhile.
     pub(crate) fn move_to(&self, save_path: PathBuf) -> Result<(), RpcError> {
-        if self.content().storage.move_to(save_path).is_err() {
+        let Some(content) = self.content() else {
+            // There are no files so far.
+            self.change(|record| record.save_path = save_path);
+            return Ok(());
+        };
+        if content.storage.move_to(save_path).is_err() {
             return Err(RpcError::new(ErrorKind::Busy, "too many moves are waiting: try again later"));
         }
         self.state.borrow_mut().standing.moving = true;
@@ -272,8 +316,8 @@ impl Live {
         let shard = self.shard();
         shard.timers.set(self.id(), None);
         shard.lives.borrow_mut().remove(&self.id());
-        let storage = &self.content().storage;
         shard.shared.add_past(&self.state.borrow().record);
+        let Some(Content { storage, .. }) = self.content() else { return Ok(()) };
         if delete_data && storage.delete_data().is_err() {
             return Err(RpcError::new(
                 ErrorKind::Busy,

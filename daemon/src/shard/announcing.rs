@@ -60,6 +60,16 @@ impl Announcing {
         (status.iter().filter_map(|s| s.seeders).max(), status.iter().filter_map(|s| s.leechers).max())
     }
 
+    /// The tiers as they are now.
+    pub(super) fn tiers(&self) -> Vec<Vec<String>> {
+        self.announcer.tiers()
+    }
+
+    /// Whether there is no tracker.
+    pub(super) fn is_empty(&self) -> bool {
+        self.announcer.tiers().is_empty()
+    }
+
     /// All announce URLs, in order.
     pub(super) fn urls(&self) -> Vec<String> {
         self.announcer.tiers().into_iter().flatten().collect()

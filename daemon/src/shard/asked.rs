@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 impl Live {
     /// How many entries its list of files has, padding included: priorities are named by these numbers.
     pub(crate) fn file_count(&self) -> usize {
-        self.content().info.files.len()
+        self.content().map_or(0, |content| content.info.files.len())
     }
 
     /// Peers to try.

@@ -47,7 +47,7 @@ impl Live {
     fn handshake(&self) -> Handshake {
         let shared = &self.shard().shared;
         Handshake {
-            caps: shared.caps(self.content().info.private),
+            caps: shared.caps(self.content().is_some_and(|content| content.info.private)),
             info_hash: self.id(),
             peer_id: shared.peer_id,
         }
@@ -72,7 +72,7 @@ impl Live {
             state.conns.insert(key, Rc::clone(&conn));
             conn
         };
-        let limits = Limits { pieces: self.content().info.layout.pieces(), ..Limits::default() };
+        let limits = Limits { pieces: self.content().map_or(0, |content| content.info.layout.pieces()), ..Limits::default() };
         let pump = Pump::new(stream, Rc::clone(&conn), Rc::clone(self), Intake::new(limits, LOCAL_IDS));
         self.feed(Event::Connected { peer: conn.key, addr, outgoing, id, caps });
         spawn_local(async move {

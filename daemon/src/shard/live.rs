@@ -1,22 +1,19 @@
 //! A torrent that is awake: its machines, its connections, its files, and the events that pass between them.
 
-use super::{Shard, announcing::Announcing, status::Standing};
+use super::{Shard, announcing::Announcing, machine::Machine, status::Standing};
 use crate::{
     pump::{Conn, meter::Meter},
     storage::{Buf, DiskError, Handle, ReadNow},
     store::TorrentRecord,
 };
-use engine::{
-    out::{Event, Out, PeerKey},
-    torrent::Torrent,
-};
+use engine::out::{DropReason, Event, Out, PeerKey};
 use proto::{
     id::InfoHash,
     layout::Block,
     metainfo::{Info, Outer},
 };
 use std::{
-    cell::{Cell, RefCell, RefMut},
+    cell::{Cell, OnceCell, RefCell, RefMut},
     collections::BTreeMap,
     rc::Rc,
     sync::Arc,
@@ -29,7 +26,8 @@ use std::{
 pub(crate) struct Live {
     id: InfoHash,
     shard: Rc<Shard>,
-    content: Content,
+    /// Unset while a magnet's metadata is still being fetched.
+    content: OnceCell<Content>,
     pub(super) upload: Meter,
     pub(super) download: Meter,
     pub(super) state: RefCell<State>,
@@ -45,7 +43,7 @@ pub(crate) struct Content {
 
 /// What changes as the torrent runs.
 pub(super) struct State {
-    pub(super) machine: Torrent,
+    pub(super) machine: Machine,
     pub(super) record: TorrentRecord,
     pub(super) standing: Standing,
     pub(super) announcing: Announcing,
@@ -58,12 +56,12 @@ pub(super) struct State {
 }
 
 impl Live {
-    pub(super) fn new(shard: Rc<Shard>, content: Content, state: State) -> Rc<Self> {
+    pub(super) fn new(shard: Rc<Shard>, content: Option<Content>, state: State) -> Rc<Self> {
         let (upload, download) = (state.record.upload_limit, state.record.download_limit);
         Rc::new(Self {
             id: state.record.id,
             shard,
-            content,
+            content: content.map_or_else(OnceCell::new, OnceCell::from),
             upload: Meter::new(upload.unwrap_or(0)),
             download: Meter::new(download.unwrap_or(0)),
             state: RefCell::new(state),
@@ -81,9 +79,14 @@ impl Live {
         &self.shard
     }
 
-    /// Its metainfo and files.
-    pub(crate) fn content(&self) -> &Content {
-        &self.content
+    /// Its metainfo and files; `None` while only the info-hash is known.
+    pub(crate) fn content(&self) -> Option<&Content> {
+        self.content.get()
+    }
+
+    /// The metadata has arrived. An error if it had before.
+    pub(super) fn set_content(&self, content: Content) -> Result<(), Content> {
+        self.content.set(content)
     }
 
     /// Gives an event to the machine and does what it asks for.
@@ -99,7 +102,7 @@ impl Live {
         let now = self.shard.clock.now();
         let mut state = self.state.borrow_mut();
         let mut out = std::mem::take(&mut state.out);
-        if state.machine.deadline().is_some_and(|(at, _)| at <= now) {
+        if state.machine.deadline().is_some_and(|at| at <= now) {
             state.machine.wake(now, &mut out);
         }
         self.announce_due(&mut state, now);
@@ -116,7 +119,7 @@ impl Live {
     }
 
     pub(super) fn set_timer(&self, state: &State) {
-        let machine = state.machine.deadline().map(|(at, _)| at);
+        let machine = state.machine.deadline();
         let announcer = state.announcing.deadline();
         self.shard.timers.set(self.id, machine.into_iter().chain(announcer).min());
     }
@@ -135,7 +138,7 @@ impl Live {
     /// Hands a block to storage. Its queue has room for every buffer there is, so it refuses only when btd is stopping; the
     /// block is then fetched in the next run.
     pub(crate) fn absorb(&self, block: Block, data: Buf) {
-        if self.content.storage.absorb(block, data).is_err() {
+        if self.content().is_none_or(|content| content.storage.absorb(block, data).is_err()) {
             tracing::debug!(torrent = %self.id, "a block came too late to be stored");
         }
     }
@@ -143,15 +146,16 @@ impl Live {
     /// Reads up to `most` blocks that a peer waits for: from the page cache at once, else by a fetch worker. False: it
     /// waits for no more than these.
     pub(crate) fn upload(&self, conn: &Conn, most: usize) -> bool {
+        let Some(content) = self.content() else { return false };
         let mut blocks = Vec::with_capacity(most);
         self.state.borrow_mut().machine.next_uploads(conn.key, most, &mut blocks);
         let mut read = Vec::with_capacity(blocks.len());
-        match self.content.storage.read_now(&blocks, &mut read) {
+        match content.storage.read_now(&blocks, &mut read) {
             ReadNow::Done => conn.queue_blocks(read),
             ReadNow::Error(error) => self.read_failed(&blocks, &error),
             ReadNow::WouldBlock | ReadNow::NoBuffer => {
                 conn.fetch_begun(blocks.len());
-                if self.content.storage.fetch(conn.key, blocks.len() as u64, &blocks).is_err() {
+                if content.storage.fetch(conn.key, blocks.len() as u64, &blocks).is_err() {
                     self.fetch_later(conn, blocks.clone());
                 }
             }
@@ -165,7 +169,8 @@ impl Live {
         let Some(live) = self.shard.live(self.id) else { return };
         let key = conn.key;
         tokio::task::spawn_local(async move {
-            while live.content.storage.fetch(key, blocks.len() as u64, &blocks).is_err() {
+            let Some(content) = live.content() else { return };
+            while content.storage.fetch(key, blocks.len() as u64, &blocks).is_err() {
                 live.shard.storage.read_pool().room(blocks.len()).await;
                 if !live.state.borrow().conns.contains_key(&key) {
                     return;
@@ -180,6 +185,17 @@ impl Live {
             self.feed(Event::PieceGone { piece: block.piece });
         }
         self.disk_failed(error);
+    }
+
+    /// Ends every connection.
+    pub(super) fn drop_everyone(&self) {
+        let conns: Vec<_> = self.state.borrow().conns.values().cloned().collect();
+        conns.iter().for_each(|conn| conn.close(DropReason::Stopped));
+    }
+
+    /// Tells every connection how many pieces there are, now that it is known.
+    pub(super) fn set_piece_limits(&self, pieces: u32) {
+        self.state.borrow().conns.values().for_each(|conn| conn.set_pieces(pieces));
     }
 
     /// A connection ended; `tell` if the machine does not know yet.

@@ -10,6 +10,8 @@ mod announcing;
 mod asked;
 mod dialling;
 pub(crate) mod live;
+mod machine;
+mod magnet;
 mod status;
 mod storing;
 mod timers;

@@ -129,16 +129,18 @@ impl Live {
 
     /// Records the held pieces. Where the setting asks for it the data is synced first, and recorded when that is done.
     pub(super) fn save_have(&self, state: &mut State, now: Instant) {
+        let (Some(content), Some(torrent)) = (self.content(), state.machine.torrent()) else { return };
+        let have = torrent.have().clone();
         state.standing.have_saved = now;
         let shared = &self.shard().shared;
         if shared.settings().sync_writes {
             // While storage is too busy to sync, the pieces stay unsaved, and the next tick asks again.
-            state.standing.have_unsaved = self.content().storage.sync(0).is_err();
-            state.standing.have_to_save = Some(state.machine.have().clone());
+            state.standing.have_unsaved = content.storage.sync(0).is_err();
+            state.standing.have_to_save = Some(have);
             return;
         }
         state.standing.have_unsaved = false;
-        shared.put_have(self.id(), state.machine.have());
+        shared.put_have(self.id(), &have);
         state.record.complete = state.machine.is_seed();
         self.save_record(state, now);
     }

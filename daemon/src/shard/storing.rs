@@ -12,8 +12,8 @@ impl Shard {
         let Some(live) = self.by_key(key_of(&event)) else { return };
         match event {
             StorageEvent::Done { piece, digests, .. } => {
-                let bytes = u64::from(live.content().info.layout.piece_len(piece));
-                self.shared.disk_written.fetch_add(bytes, Ordering::Relaxed);
+                let bytes = live.content().map_or(0, |content| content.info.layout.piece_len(piece));
+                self.shared.disk_written.fetch_add(u64::from(bytes), Ordering::Relaxed);
                 live.feed(Event::PieceDone { piece, digests });
                 live.state.borrow_mut().standing.have_unsaved = true;
             }

@@ -1,11 +1,11 @@
 //! What is shown of a torrent: its summary for the list, and its parts for those who ask.
 
-use super::live::{Live, State};
+use super::live::{Content, Live, State};
 use crate::store::PriorityRun;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use engine::{
     out::Source,
-    torrent::{NORMAL_PRIORITY, PeerView, TOP_PRIORITY},
+    torrent::{NORMAL_PRIORITY, PeerView, TOP_PRIORITY, Torrent},
 };
 use proto::{
     metainfo::Info,
@@ -46,15 +46,18 @@ impl Live {
     }
 
     fn summary(&self, state: &State, now: Instant) -> Summary {
-        let info = &self.content().info;
+        let info = self.content().map(|content| &content.info);
         let record = &state.record;
         let stats = state.machine.stats(now);
-        let wanted = stats.left + stats.have.min(info.layout.total());
+        // Before the metadata is known nothing is known of the size.
+        let left = if info.is_some() { stats.left } else { 0 };
+        let wanted = left + stats.have;
         let shown = state.shown();
         let progress = match state.standing.checking {
             Some(progress) => progress,
+            None if info.is_none() => 0.0,
             None if wanted == 0 => 1.0,
-            None => (wanted - stats.left) as f64 / wanted as f64,
+            None => stats.have as f64 / wanted as f64,
         };
         let swarm = state.announcing.swarm();
         let basis = record.downloaded.max(stats.have).max(1);
@@ -62,7 +65,7 @@ impl Live {
             name: record.name.clone(),
             state: shown,
             progress,
-            size: info.layout.total(),
+            size: record.size,
             wanted,
             have: stats.have,
             download_rate: stats.download_rate,
@@ -77,20 +80,20 @@ impl Live {
             swarm_seeds: swarm.0,
             swarm_leechers: swarm.1,
             eta: (shown == Shown::Downloading && stats.download_rate > 0)
-                .then(|| stats.left.div_ceil(stats.download_rate)),
+                .then(|| left.div_ceil(stats.download_rate)),
             error: record.error.clone(),
-            message: state.message(),
+            message: self.message(state),
             save_path: record.save_path.to_string_lossy().into_owned(),
             labels: record.labels.clone(),
             added_at: record.added_at,
             completed_at: record.completed_at,
             active_at: state.standing.active_at,
-            private: info.private,
-            piece_length: info.layout.piece_length(),
-            pieces: info.layout.pieces(),
-            pieces_have: state.machine.have().count(),
+            private: record.private,
+            piece_length: info.map_or(0, |info| info.layout.piece_length()),
+            pieces: record.pieces,
+            pieces_have: state.machine.torrent().map_or(0, |torrent| torrent.have().count()),
             availability: copies(state),
-            files: u32::try_from(info.files.iter().filter(|f| !f.pad).count()).unwrap_or(u32::MAX),
+            files: info.map_or(0, |info| info.files.iter().filter(|file| !file.pad).count().try_into().unwrap_or(u32::MAX)),
             queue_position: record.queue_position,
             sequential: record.sequential,
             download_limit: record.download_limit.unwrap_or(0),
@@ -105,10 +108,18 @@ impl Live {
         }
     }
 
+    /// What it is waiting for or busy with, if that needs saying.
+    fn message(&self, state: &State) -> Option<String> {
+        if state.standing.moving {
+            return Some("moving its files".to_owned());
+        }
+        state.standing.running.then(|| self.fetch_message(state))?
+    }
+
     /// Its files, padding left out.
     pub(crate) fn files(&self) -> Vec<File> {
         let state = self.state.borrow();
-        let info = &self.content().info;
+        let Some(Content { info, .. }) = self.content() else { return Vec::new() };
         let priorities = PriorityRun::expand(&state.record.priorities, info.files.len(), NORMAL_PRIORITY);
         (0..)
             .zip(info.files.iter().zip(priorities))
@@ -132,8 +143,11 @@ impl Live {
     /// Its pieces.
     pub(crate) fn pieces(&self) -> Pieces {
         let state = self.state.borrow();
-        let layout = self.content().info.layout;
-        let partial = state.machine.in_progress().into_iter().map(|piece| PartialPiece {
+        let (Some(content), Some(torrent)) = (self.content(), state.machine.torrent()) else {
+            return Pieces { count: 0, length: 0, have: String::new(), partial: Vec::new(), availability: Vec::new() };
+        };
+        let layout = content.info.layout;
+        let partial = torrent.in_progress().into_iter().map(|piece| PartialPiece {
             index: piece.piece,
             received: piece.received,
             requested: piece.requested,
@@ -142,9 +156,9 @@ impl Live {
         Pieces {
             count: layout.pieces(),
             length: layout.piece_length(),
-            have: BASE64_STANDARD.encode(state.machine.have().as_bytes()),
+            have: BASE64_STANDARD.encode(torrent.have().as_bytes()),
             partial: partial.collect(),
-            availability: if state.standing.running { state.machine.availability() } else { Vec::new() },
+            availability: if state.standing.running { torrent.availability() } else { Vec::new() },
         }
     }
 }
@@ -161,6 +175,8 @@ impl State {
             Shown::Paused
         } else if standing.queued {
             Shown::Queued
+        } else if self.machine.torrent().is_none() {
+            Shown::Metadata
         } else if self.machine.is_complete() {
             Shown::Seeding
         } else {
@@ -168,19 +184,14 @@ impl State {
         }
     }
 
-    fn message(&self) -> Option<String> {
-        self.standing.moving.then(|| "moving its files".to_owned())
-    }
 }
 
 /// Copies of the rarest piece, and behind the point the part of pieces that have more.
 fn copies(state: &State) -> f64 {
-    if !state.standing.running {
-        return 0.0;
-    }
-    let have = state.machine.have();
+    let Some(torrent) = state.machine.torrent().filter(|_| state.standing.running) else { return 0.0 };
+    let have = torrent.have();
     let counts: Vec<u32> =
-        (0..).zip(state.machine.availability()).map(|(piece, n)| n + u32::from(have.has(piece))).collect();
+        (0..).zip(torrent.availability()).map(|(piece, n)| n + u32::from(have.has(piece))).collect();
     let Some(least) = counts.iter().min().copied() else { return 0.0 };
     let more = counts.iter().filter(|n| **n > least).count();
     f64::from(least) + more as f64 / counts.len() as f64
@@ -188,7 +199,7 @@ fn copies(state: &State) -> f64 {
 
 /// Verified bytes of a range.
 fn held_of(state: &State, info: &Info, bytes: std::ops::Range<u64>) -> u64 {
-    let have = state.machine.have();
+    let Some(have) = state.machine.torrent().map(Torrent::have) else { return 0 };
     if have.is_full() {
         return bytes.end - bytes.start;
     }

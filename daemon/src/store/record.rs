@@ -54,6 +54,9 @@ pub(crate) struct TorrentRecord {
     /// Files that are not of normal priority.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) priorities: Vec<PriorityRun>,
+    /// Of a magnet link: the files that are wanted (BEP 53), until the metadata tells which there are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub only_files: Vec<(u32, u32)>,
     /// Its own strategy, over the session's.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) strategy: StrategyPatch,
@@ -160,6 +163,7 @@ impl TorrentRecord {
             queue_position: 0,
             labels: Vec::new(),
             priorities: Vec::new(),
+            only_files: Vec::new(),
             strategy: StrategyPatch::default(),
             sequential: false,
             download_limit: None,
