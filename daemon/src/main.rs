@@ -5,7 +5,6 @@ mod gate;
 mod http;
 mod log;
 mod net;
-#[allow(dead_code)]
 mod notify;
 mod pump;
 mod random;

@@ -5,6 +5,7 @@ use crate::{
     gate, http,
     log::{self, Logs},
     net::Sockets,
+    notify::{self, Watchdog},
     random,
     session::{Parts, Session, Shared},
     settings::{self, Gathered},
@@ -76,10 +77,12 @@ async fn serve(
 
     let (stop_http, http_stopped) = watch::channel(());
     let http = tokio::spawn(serve_http(rpc, &session, door, http_stopped)?);
+    notify::ready("serving");
     tokio::select! {
         signal = stop_signal() => tracing::info!("stopping on {}", signal?),
         () = session.shutdown_asked() => tracing::info!("stopping, as asked over the control API"),
     }
+    notify::stopping();
     tokio::spawn(force_on_second_signal());
     session.stop().await;
     drop(stop_http);
@@ -120,8 +123,14 @@ fn start(
     let _ = shared.port.set(listening.first().map_or(settings.port, SocketAddr::port));
     let _ = shared.listening.set(listening);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let shards = (0..cores.min(MAX_SHARDS)).map(|index| shard::start(index, Arc::clone(&shared)));
+    let mut watchdog = Watchdog::default();
+    let shards = (0..cores.min(MAX_SHARDS)).map(|index| {
+        let name = format!("shard-{index}");
+        let beat = watchdog.beat(name.clone());
+        shard::start(name, Arc::clone(&shared), beat)
+    });
     shared.set_shards(shards.collect::<Result<_, _>>().context("cannot start a thread")?);
+    tokio::spawn(watchdog.run());
     Ok((shared, listeners))
 }
 

@@ -112,7 +112,10 @@ impl Session {
         record.trackers.clone_from(&magnet.trackers);
         let only = add.files.iter().flatten().map(|index| (*index, *index));
         record.only_files = magnet.files.iter().map(|run| (*run.start(), *run.end())).chain(only).collect();
-        self.shared.store.put_torrent(&record).map_err(|error| RpcError::new(ErrorKind::Disk, error.to_string()))?;
+        self.shared
+            .store
+            .put_torrent(&record)
+            .map_err(|error| RpcError::new(ErrorKind::Disk, error.to_string()))?;
         let name = record.name.clone();
         let outer = Outer { web_seeds: magnet.web_seeds, ..Outer::default() };
         self.begin(record, None, outer, None, peers).await;

@@ -80,7 +80,9 @@ impl Session {
         let metainfo = match self.shared.store.get_metainfo(id) {
             Ok(Some(bytes)) => Metainfo::parse(&bytes).map_err(|error| error.to_string()),
             // A magnet whose metadata had not arrived.
-            Ok(None) if record.pieces == 0 => return self.begin(record, None, Outer::default(), None, Vec::new()).await,
+            Ok(None) if record.pieces == 0 => {
+                return self.begin(record, None, Outer::default(), None, Vec::new()).await;
+            }
             Ok(None) => Err("its metainfo is missing".to_owned()),
             Err(error) => Err(error.to_string()),
         };

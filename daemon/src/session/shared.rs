@@ -63,7 +63,6 @@ pub(crate) struct Shared {
     witnesses: Mutex<BTreeMap<IpAddr, IpAddr>>,
     banned: Mutex<BTreeSet<IpAddr>>,
     incoming: AtomicBool,
-    beats: AtomicU64,
 }
 
 /// The settings in force.
@@ -150,7 +149,6 @@ impl Shared {
             witnesses: Mutex::default(),
             banned: Mutex::default(),
             incoming: AtomicBool::new(false),
-            beats: AtomicU64::new(0),
         })
     }
 
@@ -318,11 +316,6 @@ impl Shared {
     pub(crate) fn set_totals_at_start(&self, down: u64, up: u64) {
         // Called once, when the records are read.
         let _ = self.start.set((down, up));
-    }
-
-    /// A sign of life of a shard.
-    pub(crate) fn beat(&self) {
-        self.beats.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Records a torrent; a failure is logged, since the next save tries again.

@@ -71,7 +71,8 @@ impl Shard {
             ..Standing::default()
         };
         let conns = BTreeMap::new();
-        let state = State { machine, record, standing, announcing, outer, conns, next_key: 0, out: Vec::new() };
+        let state =
+            State { machine, record, standing, announcing, outer, conns, next_key: 0, out: Vec::new() };
         let live = Live::new(Rc::clone(self), content, state);
         self.lives.borrow_mut().insert(id, Rc::clone(&live));
         for (source, addr) in peers {
@@ -172,8 +173,10 @@ impl TorrentRecord {
         if self.only_files.is_empty() {
             return;
         }
-        let wanted = |index: u32| self.only_files.iter().any(|(first, last)| (*first..=*last).contains(&index));
-        let priorities: Vec<_> = (0..).take(files).map(|index| if wanted(index) { NORMAL_PRIORITY } else { 0 }).collect();
+        let wanted =
+            |index: u32| self.only_files.iter().any(|(first, last)| (*first..=*last).contains(&index));
+        let priorities: Vec<_> =
+            (0..).take(files).map(|index| if wanted(index) { NORMAL_PRIORITY } else { 0 }).collect();
         self.priorities = PriorityRun::compress(&priorities, NORMAL_PRIORITY);
         self.only_files.clear();
     }
@@ -183,6 +186,7 @@ impl Live {
     /// A check has ended: the machine begins anew with what was found.
     pub(super) fn checked(&self, have: Bitfield) {
         let Some(content) = self.content() else { return };
+        let peers = self.state.borrow().machine.remember();
         {
             let mut state = self.state.borrow_mut();
             state.count(self.shard().clock.now());
@@ -198,6 +202,7 @@ impl Live {
                 state.record.completed_at = Some(unix_now());
             }
         }
+        self.add_peers(Source::Resume, peers);
         self.settle();
         let now = self.shard().clock.now();
         self.save_have(&mut self.state.borrow_mut(), now);

@@ -31,15 +31,19 @@ impl Live {
             let ours = live.handshake();
             let outcome = match (shared.allows(addr.ip()), shared.place_for_dial().await) {
                 (true, Some((place, _dial))) => {
-                    gate::dial(&shared.sockets, addr, &ours).await.ok().map(|dialled| (dialled, place))
+                    let dialled = gate::dial(&shared.sockets, addr, &ours).await;
+                    dialled.map(|dialled| (dialled, place)).map_err(|error| error.to_string())
                 }
-                _ => None,
+                _ => Err("banned, or no connection left".to_owned()),
             };
             match outcome {
-                Some((Dialled { stream, theirs }, place)) => {
+                Ok((Dialled { stream, theirs }, place)) => {
                     live.connected(stream, addr, true, theirs.peer_id, theirs.caps, place);
                 }
-                None => live.feed(Event::DialFailed { addr }),
+                Err(why) => {
+                    tracing::debug!(peer = %addr, torrent = %live.id(), "not connected: {why}");
+                    live.feed(Event::DialFailed { addr });
+                }
             }
         });
     }
@@ -72,7 +76,10 @@ impl Live {
             state.conns.insert(key, Rc::clone(&conn));
             conn
         };
-        let limits = Limits { pieces: self.content().map_or(0, |content| content.info.layout.pieces()), ..Limits::default() };
+        let limits = Limits {
+            pieces: self.content().map_or(0, |content| content.info.layout.pieces()),
+            ..Limits::default()
+        };
         let pump = Pump::new(stream, Rc::clone(&conn), Rc::clone(self), Intake::new(limits, LOCAL_IDS));
         self.feed(Event::Connected { peer: conn.key, addr, outgoing, id, caps });
         spawn_local(async move {

@@ -61,7 +61,8 @@ impl Live {
     /// after that.
     fn adopt(self: &Rc<Self>, info: Arc<Info>, outer: proto::metainfo::Outer, check: bool) {
         let shard = self.shard();
-        let content = Content { storage: shard.open_storage(&self.state.borrow().record, &info, false), info };
+        let content =
+            Content { storage: shard.open_storage(&self.state.borrow().record, &info, false), info };
         let info = Arc::clone(&content.info);
         if self.set_content(content).is_err() {
             return;

@@ -22,6 +22,7 @@ pub(crate) use adding::NewTorrent;
 use crate::{
     clock::Clock,
     gate::Arrival,
+    notify::Beat,
     pump::{meter::Meter, spare::Spare},
     session::Shared,
     storage::{Pool, Storage, StorageEvent, TorrentKey},
@@ -85,6 +86,11 @@ impl ShardHandle {
         self.inbox.send(message).await.map_err(|_| Gone)
     }
 
+    /// Sends a message unless the shard is busy: for what comes again.
+    pub(crate) fn try_send(&self, message: ToShard) {
+        let _ = self.inbox.try_send(message);
+    }
+
     /// Stops the shard: peers are dropped, progress is saved, trackers are told. Resolves when that is done.
     pub(crate) async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
@@ -125,11 +131,11 @@ pub(crate) struct Shard {
 }
 
 /// Starts a shard's thread.
-pub(crate) fn start(index: usize, shared: Arc<Shared>) -> std::io::Result<ShardHandle> {
+pub(crate) fn start(name: String, shared: Arc<Shared>, beat: Beat) -> std::io::Result<ShardHandle> {
     let (inbox, messages) = mpsc::channel(INBOX);
     let handle = ShardHandle { inbox };
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
+    std::thread::Builder::new().name(name).spawn(move || {
         let (storage_events, events) = mpsc::channel(STORAGE_EVENTS);
         let storage = shared.storage.clone();
         let pool = Arc::clone(storage.pool());
@@ -146,7 +152,10 @@ pub(crate) fn start(index: usize, shared: Arc<Shared>) -> std::io::Result<ShardH
             storage_events,
             shared,
         });
-        LocalSet::new().block_on(&runtime, shard.run(messages, events));
+        LocalSet::new().block_on(&runtime, async {
+            tokio::task::spawn_local(beat.run());
+            shard.run(messages, events).await;
+        });
     })?;
     Ok(handle)
 }
@@ -214,7 +223,6 @@ impl Shard {
         for live in lives {
             live.tick(now);
         }
-        self.shared.beat();
     }
 
     /// Stops every torrent: peers are dropped, progress is saved, trackers are told.

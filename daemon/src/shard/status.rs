@@ -40,8 +40,8 @@ pub(super) struct Standing {
     pub(super) record_saved: Instant,
     /// When seconds of downloading and seeding were last counted.
     pub(super) counted: Instant,
-    /// There were peers at the last count.
-    pub(super) had_peers: bool,
+    /// There were peers or rates at the last count.
+    pub(super) was_busy: bool,
     /// The machine's totals that are in the record already.
     pub(super) counted_down: u64,
     pub(super) counted_up: u64,

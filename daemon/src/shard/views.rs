@@ -93,7 +93,9 @@ impl Live {
             pieces: record.pieces,
             pieces_have: state.machine.torrent().map_or(0, |torrent| torrent.have().count()),
             availability: copies(state),
-            files: info.map_or(0, |info| info.files.iter().filter(|file| !file.pad).count().try_into().unwrap_or(u32::MAX)),
+            files: info.map_or(0, |info| {
+                info.files.iter().filter(|file| !file.pad).count().try_into().unwrap_or(u32::MAX)
+            }),
             queue_position: record.queue_position,
             sequential: record.sequential,
             download_limit: record.download_limit.unwrap_or(0),
@@ -144,7 +146,13 @@ impl Live {
     pub(crate) fn pieces(&self) -> Pieces {
         let state = self.state.borrow();
         let (Some(content), Some(torrent)) = (self.content(), state.machine.torrent()) else {
-            return Pieces { count: 0, length: 0, have: String::new(), partial: Vec::new(), availability: Vec::new() };
+            return Pieces {
+                count: 0,
+                length: 0,
+                have: String::new(),
+                partial: Vec::new(),
+                availability: Vec::new(),
+            };
         };
         let layout = content.info.layout;
         let partial = torrent.in_progress().into_iter().map(|piece| PartialPiece {
@@ -183,7 +191,6 @@ impl State {
             Shown::Downloading
         }
     }
-
 }
 
 /// Copies of the rarest piece, and behind the point the part of pieces that have more.
