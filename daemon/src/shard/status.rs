@@ -191,9 +191,10 @@ impl State {
         if (stats.downloaded, stats.uploaded) != (standing.counted_down, standing.counted_up) {
             standing.active_at = Some(unix_now());
         }
-        standing.changed |=
-            standing.running && (stats.peers > 0 || stats.connecting > 0 || standing.had_peers);
-        standing.had_peers = stats.peers > 0;
+        // Once more after the last peer went and the rates have come to rest.
+        let busy = stats.peers + stats.connecting > 0 || stats.download_rate + stats.upload_rate > 0;
+        standing.changed |= standing.running && (busy || standing.was_busy);
+        standing.was_busy = busy;
         (standing.counted_down, standing.counted_up) = (stats.downloaded, stats.uploaded);
         let seconds = now.since(standing.counted).as_secs();
         if seconds > 0 {
