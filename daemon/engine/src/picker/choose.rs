@@ -174,28 +174,27 @@ impl Picker {
 
     /// Blocks that fewer than `limit` others were asked for, those with the fewest first.
     fn pick_busy(&mut self, asker: &Asker<'_>, limit: u8, goal: usize, into: &mut Vec<Block>) {
-        let slots: Vec<u32> = self
-            .started
-            .iter()
-            .filter(|(_, part)| part.asked() > 0 && part.allows(asker.key) && asker.can(part.piece))
-            .filter(|(_, part)| self.info[part.piece as usize].priority > 0)
-            .map(|(slot, _)| slot)
-            .collect();
-        if slots.is_empty() {
+        let begun = self.started.len();
+        if begun == 0 {
             return;
         }
         // From a random piece on, so that idle peers do not all double the same blocks.
-        let start = self.rng.random_range(0..slots.len());
+        let start = self.rng.random_range(0..begun);
         for asked in 1..limit {
-            for slot in slots[start..].iter().chain(&slots[..start]) {
-                let part = self.started.get_mut(*slot);
-                let busy: Vec<u32> = part.busy(asked, asker.key).take(goal - into.len()).collect();
-                for index in busy {
+            for at in (start..begun).chain(0..start) {
+                let part = self.started.nth_mut(at);
+                let wanted = self.info[part.piece as usize].priority > 0;
+                if !wanted || part.asked() == 0 || !part.allows(asker.key) || !asker.can(part.piece) {
+                    continue;
+                }
+                let mut from = 0;
+                while let Some(index) = part.busy(from, asked, asker.key) {
                     part.ask_again(index, asker.key);
                     into.push(self.layout.block(part.piece, index));
-                }
-                if into.len() >= goal {
-                    return;
+                    if into.len() >= goal {
+                        return;
+                    }
+                    from = index + 1;
                 }
             }
         }

@@ -140,10 +140,10 @@ impl Partial {
         Some(index)
     }
 
-    /// Blocks that were asked of exactly `asked` peers, none of them `peer`.
-    pub(super) fn busy(&self, asked: u8, peer: PeerKey) -> impl Iterator<Item = u32> {
-        (0..self.blocks())
-            .filter(move |index| self.state[*index as usize] == asked && !self.is_asked_of(*index, peer))
+    /// The first block from `from` on that was asked of exactly `asked` peers, none of them `peer`.
+    pub(super) fn busy(&self, from: u32, asked: u8, peer: PeerKey) -> Option<u32> {
+        (from..self.blocks())
+            .find(|index| self.state[*index as usize] == asked && !self.is_asked_of(*index, peer))
     }
 
     fn is_asked_of(&self, index: u32, peer: PeerKey) -> bool {
@@ -289,6 +289,11 @@ impl Started {
 
     pub(super) fn get_mut(&mut self, slot: u32) -> &mut Partial {
         &mut self.slots[slot as usize]
+    }
+
+    /// The piece that stands at `at` among those begun.
+    pub(super) fn nth_mut(&mut self, at: usize) -> &mut Partial {
+        &mut self.slots[self.used[at] as usize]
     }
 
     /// The pieces begun, in an order that follows from what happened.

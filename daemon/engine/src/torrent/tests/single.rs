@@ -416,3 +416,56 @@ fn in_endgame_the_slower_peer_is_cancelled() {
     assert_eq!(late[0], Action::Discard);
     assert!(dropped(&late).is_none(), "it may have crossed our cancel");
 }
+
+fn extension(out: &[Action], to: PeerKey) -> Vec<&Extension> {
+    let of = |message: &&'_ Message| matches!(message, Message::Ext(_));
+    let messages = sent(out, to).into_iter().filter(of);
+    messages
+        .map(|message| match message {
+            Message::Ext(extension) => &**extension,
+            _ => unreachable!(),
+        })
+        .collect()
+}
+
+#[test]
+fn peers_are_told_of_each_other_once_a_minute() {
+    let mut bench = Bench::leech();
+    for peer in [A, B] {
+        bench.connect(peer, FAST);
+        let ids = ExtIds { ut_pex: Some(2), ..ExtIds::default() };
+        let shake = ExtHandshake { ids, port: Some(7_000), ..ExtHandshake::default() };
+        bench.say(peer, Message::Ext(Box::new(Extension::Handshake(shake))));
+    }
+    let out = bench.pass(61);
+    let [Extension::Pex(pex)] = extension(&out, A)[..] else { panic!("{out:?}") };
+    assert_eq!((pex.added[0].addr, pex.added.len()), ("10.0.0.2:7000".parse().unwrap(), 1));
+    bench.say(B, Message::KeepAlive);
+    assert!(extension(&bench.pass(61), A).is_empty(), "nothing new");
+    let told = proto::wire::PexPeer { addr: "10.0.5.5:5".parse().unwrap(), flags: 0 };
+    let pex = proto::wire::Pex { added: vec![told], dropped: Vec::new() };
+    let out = bench.say(B, Message::Ext(Box::new(Extension::Pex(pex))));
+    assert_eq!(out, [Action::Dial { addr: told.addr }]);
+}
+
+#[test]
+fn metadata_is_served_but_not_without_end() {
+    let mut bench = Bench::seed();
+    let info = Bytes::from(vec![5; 20_000]);
+    bench.torrent.config.metadata = Some(info.clone());
+    bench.connect(A, FAST);
+    let mut ask = |block| {
+        let request = proto::wire::Metadata::Request { block };
+        let out = bench.say(A, Message::Ext(Box::new(Extension::Metadata(request))));
+        match extension(&out, A)[..] {
+            [Extension::Metadata(answer)] => answer.clone(),
+            _ => panic!("{out:?}"),
+        }
+    };
+    let last = proto::wire::Metadata::Data { block: 1, total: Some(20_000), data: info.slice(16_384..) };
+    assert_eq!(ask(1), last);
+    assert_eq!(ask(2), proto::wire::Metadata::Reject { block: 2 });
+    assert_eq!(ask(u32::MAX), proto::wire::Metadata::Reject { block: u32::MAX });
+    let served = (0..50).filter(|_| ask(1) == last).count();
+    assert_eq!(served, 5, "three times two blocks, one of them above");
+}
