@@ -58,8 +58,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         if torrents.is_empty() {
             continue;
         }
-        let message =
-            Announcement { port: shared.announced_port(), torrents, cookie: Some(cookie.clone()) };
+        let message = Announcement { port: shared.announced_port(), torrents, cookie: Some(cookie.clone()) };
         for (socket, group, v6) in &groups {
             if let Some(socket) = socket {
                 // A network that is down is tried again in five minutes.

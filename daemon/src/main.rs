@@ -1,9 +1,11 @@
 //! `btd`, a BitTorrent daemon.
 
 mod clock;
+mod dht;
 mod gate;
 mod http;
 mod log;
+mod lsd;
 mod net;
 mod notify;
 mod pump;

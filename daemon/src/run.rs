@@ -2,8 +2,10 @@
 
 use crate::{
     clock::Clock,
+    dht::{self, DhtHandle},
     gate, http,
     log::{self, Logs},
+    lsd,
     net::Sockets,
     notify::{self, Watchdog},
     random,
@@ -69,10 +71,12 @@ async fn serve(
     let web = trackers::http_client(settings.bind.first().copied())?;
     let (shared, listeners) = start(&settings, &options, store, web.clone())?;
     let session = Session::new(Arc::clone(&shared), options, web, logs);
+    let dht_state = loaded.dht.clone().unwrap_or_default();
     session.restore(loaded).await;
     for listener in listeners {
         tokio::spawn(gate::listen(listener, Arc::clone(&shared)));
     }
+    start_discovery(&settings, &shared, dht_state)?;
     tokio::spawn(session.clone().keep_queue());
 
     let (stop_http, http_stopped) = watch::channel(());
@@ -132,6 +136,30 @@ fn start(
     shared.set_shards(shards.collect::<Result<_, _>>().context("cannot start a thread")?);
     tokio::spawn(watchdog.run());
     Ok((shared, listeners))
+}
+
+/// The ways to find peers without a tracker: the DHT and local discovery.
+fn start_discovery(settings: &Settings, shared: &Arc<Shared>, state: Vec<u8>) -> anyhow::Result<()> {
+    tokio::spawn(lsd::run(Arc::clone(shared)));
+    if !settings.dht {
+        tracing::info!("the DHT is off; start with --dht to find peers without a tracker");
+        return Ok(());
+    }
+    let port = if settings.dht_port == 0 {
+        shared.port.get().copied().unwrap_or(settings.port)
+    } else {
+        settings.dht_port
+    };
+    let bound = |v4| shared.sockets.udp(v4, port).map(Arc::new);
+    let (v4, v6) = (bound(true), bound(false));
+    if let (Err(error), Err(_)) = (&v4, &v6) {
+        anyhow::bail!("cannot use UDP port {port} for the DHT: {error}. Choose another with --dht-port");
+    }
+    let (handle, messages) = DhtHandle::new();
+    shared.set_dht(handle);
+    let start = dht::Start { v4: v4.ok(), v6: v6.ok(), state, bootstrap: settings.dht_bootstrap.clone() };
+    tokio::spawn(dht::run(start, Arc::clone(shared), messages));
+    Ok(())
 }
 
 async fn bind_rpc(addr: SocketAddr) -> anyhow::Result<TcpListener> {

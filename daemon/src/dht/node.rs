@@ -51,13 +51,9 @@ pub(crate) struct Start {
 
 /// Runs the node until all handles are gone.
 pub(crate) async fn run(start: Start, shared: Arc<Shared>, mut messages: mpsc::Receiver<ToDht>) {
-    let config = Config {
-        v4: start.v4.is_some(),
-        v6: start.v6.is_some(),
-        seed: shared.seed(),
-        ..Config::default()
-    };
-    let state = State::from_bytes(&start.state).unwrap_or_default();
+    let config =
+        Config { v4: start.v4.is_some(), v6: start.v6.is_some(), seed: shared.seed(), ..Config::default() };
+    let state = State::from_bytes(&start.state);
     let (contacts, mut resolved) = mpsc::channel(1);
     let dht = Dht::new(shared.clock.now(), config, &state);
     let mut node = Node {
@@ -249,8 +245,10 @@ impl Node {
         let changes = self.shared.registry.since(self.revision);
         self.revision = Some(changes.revision);
         for torrent in changes.changed {
-            let active =
-                matches!(torrent.state, TorrentState::Metadata | TorrentState::Downloading | TorrentState::Seeding);
+            let active = matches!(
+                torrent.state,
+                TorrentState::Metadata | TorrentState::Downloading | TorrentState::Seeding
+            );
             let seed = torrent.state == TorrentState::Seeding;
             if !active || torrent.private {
                 self.unwant(torrent.id);

@@ -140,18 +140,15 @@ impl Api for Session {
     }
 
     async fn torrent_create(&self, params: Create) -> Result<Started, RpcError> {
-        let _ = params;
-        Err(soon("torrent.create"))
+        self.create(params).await
     }
 
     async fn job_get(&self, params: JobId) -> Result<Job, RpcError> {
-        let _ = params;
-        Err(soon("job.get"))
+        self.jobs.get(params.job)
     }
 
     async fn job_cancel(&self, params: JobId) -> Result<Job, RpcError> {
-        let _ = params;
-        Err(soon("job.cancel"))
+        self.jobs.cancel(params.job)
     }
 
     async fn strategy_get(&self, params: StrategyGet) -> Result<StrategyReport, RpcError> {
@@ -180,12 +177,11 @@ impl Api for Session {
     }
 
     async fn dht_status(&self, _: Empty) -> Result<DhtStatus, RpcError> {
-        Ok(DhtStatus::default())
+        Ok(self.shared.dht().status().await)
     }
 
     async fn dht_lookup(&self, params: DhtLookup) -> Result<DhtLookupResult, RpcError> {
-        let _ = params;
-        Err(soon("dht.lookup"))
+        self.shared.dht().lookup(params.target).await
     }
 
     async fn nat_status(&self, _: Empty) -> Result<NatStatus, RpcError> {
@@ -314,10 +310,6 @@ fn done(act: impl Fn(&Live) + Clone) -> impl Fn(&Rc<Live>) -> Result<(), RpcErro
         act(live);
         Ok(())
     }
-}
-
-pub(super) fn soon(what: &str) -> RpcError {
-    RpcError::new(ErrorKind::Unsupported, format!("this btd has no {what}"))
 }
 
 fn disk(error: crate::store::StoreError) -> RpcError {

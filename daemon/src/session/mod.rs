@@ -3,6 +3,7 @@
 mod add;
 mod api;
 mod events;
+mod jobs;
 mod metrics;
 mod options;
 mod queue;
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
     options: Mutex<settings::Live>,
     /// Fetches .torrent files from the web.
     web: reqwest::Client,
+    /// Long work under way, and what came of it.
+    jobs: jobs::Jobs,
     /// `session.shutdown` was called.
     shutdown: Notify,
     log: crate::log::Logs,
@@ -57,7 +60,14 @@ impl Session {
         web: reqwest::Client,
         log: crate::log::Logs,
     ) -> Self {
-        Self(Arc::new(Inner { shared, options: Mutex::new(options), web, shutdown: Notify::new(), log }))
+        Self(Arc::new(Inner {
+            shared,
+            options: Mutex::new(options),
+            web,
+            jobs: jobs::Jobs::default(),
+            shutdown: Notify::new(),
+            log,
+        }))
     }
 
     /// Begins every torrent that the store remembers. One whose metainfo cannot be read is left out of the run, with a

@@ -3,6 +3,7 @@
 use super::registry::Registry;
 use crate::{
     clock::Clock,
+    dht::DhtHandle,
     net::Sockets,
     pump::meter::Meter,
     settings,
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     /// The addresses that peers may connect to.
     pub(crate) listening: OnceLock<Vec<SocketAddr>>,
     shards: OnceLock<Vec<ShardHandle>>,
+    dht: OnceLock<DhtHandle>,
     places: Places,
     half_open: Places,
     witnesses: Mutex<BTreeMap<IpAddr, IpAddr>>,
@@ -146,6 +148,7 @@ impl Shared {
             start: OnceLock::new(),
             listening: OnceLock::new(),
             shards: OnceLock::new(),
+            dht: OnceLock::new(),
             witnesses: Mutex::default(),
             banned: Mutex::default(),
             incoming: AtomicBool::new(false),
@@ -285,14 +288,15 @@ impl Shared {
         votes
     }
 
-    /// Whether there is a DHT to ask.
-    pub(crate) fn dht_runs(&self) -> bool {
-        false
+    /// The way to the DHT node; one that leads nowhere while there is none.
+    pub(crate) fn dht(&self) -> DhtHandle {
+        self.dht.get().cloned().unwrap_or_default()
     }
 
-    /// A DHT node that a peer told of.
-    pub(crate) fn dht_node(&self, addr: SocketAddr) {
-        tracing::trace!(%addr, "a peer has a DHT node");
+    /// Names the DHT node, once it runs.
+    pub(crate) fn set_dht(&self, dht: DhtHandle) {
+        // Called once, by whoever started it.
+        let _ = self.dht.set(dht);
     }
 
     /// A torrent is removed: what it moved stays counted.

@@ -26,7 +26,7 @@ impl Live {
             Action::Completed => self.completed(state),
             Action::Metadata { info } => self.metadata(info),
             Action::SeenAs { ip, by } => self.shard().shared.seen_as(ip, by),
-            Action::DhtNode { addr } => self.shard().shared.dht_node(addr),
+            Action::DhtNode { addr } => self.shard().shared.dht().contact(addr),
         }
     }
 }

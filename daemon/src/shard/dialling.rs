@@ -50,11 +50,7 @@ impl Live {
 
     fn handshake(&self) -> Handshake {
         let shared = &self.shard().shared;
-        Handshake {
-            caps: shared.caps(self.content().is_some_and(|content| content.info.private)),
-            info_hash: self.id(),
-            peer_id: shared.peer_id,
-        }
+        Handshake { caps: shared.caps(self.is_private()), info_hash: self.id(), peer_id: shared.peer_id }
     }
 
     /// A handshake is complete: the connection gets its pump, and the machine hears of it.

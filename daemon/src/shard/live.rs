@@ -74,6 +74,11 @@ impl Live {
         self.id
     }
 
+    /// Whether only its own trackers may be asked for peers (BEP 27), as far as is known.
+    pub(crate) fn is_private(&self) -> bool {
+        self.content().is_some_and(|content| content.info.private)
+    }
+
     /// The shard that owns it.
     pub(crate) fn shard(&self) -> &Rc<Shard> {
         &self.shard

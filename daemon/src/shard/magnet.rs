@@ -116,7 +116,7 @@ impl Live {
             (_, 0, _) if progress.connecting + progress.candidates > 0 => {
                 format!("connecting to {} peers", progress.connecting + progress.candidates)
             }
-            (_, 0, _) if shared.dht_runs() => "asking the DHT".to_owned(),
+            (_, 0, _) if shared.dht().runs() => "asking the DHT".to_owned(),
             (_, 0, _) if !state.announcing.is_empty() => "asking the trackers".to_owned(),
             (_, 0, _) => "no tracker, no DHT and no peer: add one, or start btd with --dht".to_owned(),
             (_, peers, _) => format!("asking {peers} peers for the metadata"),
