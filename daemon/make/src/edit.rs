@@ -28,7 +28,7 @@ pub fn edit(torrent: &[u8], changes: &Edit) -> Result<Vec<u8>, Error> {
         changes.trackers.iter().flatten().flatten().chain(changes.add_trackers.iter().flatten());
     new_trackers.into_iter().try_for_each(|url| check_tracker(url))?;
     changes.web_seeds.iter().flatten().try_for_each(|url| check_web_seed(url))?;
-    let mut metainfo = Metainfo::parse(torrent)?;
+    let mut metainfo = Metainfo::parse_any(torrent)?;
     let outer = &mut metainfo.outer;
     if let Some(trackers) = &changes.trackers {
         outer.trackers.clone_from(trackers);

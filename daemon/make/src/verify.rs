@@ -1,17 +1,20 @@
 //! Checking data against a torrent.
 
+mod expected;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use proto::bencode::{Document, Limits};
-use proto::metainfo::{FileEntry, Info};
+use proto::metainfo::{FileEntry, Info, Metainfo, MetainfoError};
 
 use crate::control::Control;
 use crate::error::Error;
 use crate::pieces::{Fault, Hashes, OnFault, Source, Wanted, hash_pieces};
 use crate::space::Space;
+use expected::Expected;
 
 /// To find out what a path is meant to be, this many files are looked for.
 const FILES_LOOKED_FOR: usize = 64;
@@ -74,9 +77,13 @@ impl FileState {
 }
 
 /// Checks the data at `path` against a torrent. `path` is the torrent's file or folder, or the folder that holds it.
-pub fn verify(info: &Info, path: &Path, control: &Control) -> Result<Report, Error> {
+///
+/// Of a hybrid torrent the version 1 hashes are checked, which cover the same bytes.
+pub fn verify(torrent: &Metainfo, path: &Path, control: &Control) -> Result<Report, Error> {
     std::fs::metadata(path).map_err(Error::read(path))?;
-    let names = raw_names(info);
+    let info = &torrent.info;
+    let expected = Expected::of(torrent)?;
+    let names = raw_names(info)?;
     let root = find_root(info, &names, path);
     let disk: Vec<PathBuf> =
         info.files.iter().zip(&names).map(|(file, raw)| place(info, &root, file, raw)).collect();
@@ -95,14 +102,13 @@ pub fn verify(info: &Info, path: &Path, control: &Control) -> Result<Report, Err
             states[file] = FileState::Unreadable(error.to_string());
         }
     };
-    let wanted = Wanted { sha1: true, leaves: false };
+    let wanted = Wanted { sha1: !info.is_v2_only(), leaves: info.is_v2_only() };
     let hashes = hash_pieces(&space, &sources, wanted, &OnFault::Note(&note), control)?;
     if control.is_cancelled() {
         return Err(Error::Cancelled);
     }
     let good = |(piece, hashes): (usize, &Option<Hashes>)| {
-        let expected = u32::try_from(piece).map(|piece| info.piece_hash(piece));
-        hashes.as_ref().is_some_and(|hashes| expected.is_ok_and(|expected| *expected == hashes.sha1))
+        hashes.as_ref().is_some_and(|hashes| expected.matches(info, piece, hashes))
     };
     let bad: Vec<usize> =
         hashes.iter().enumerate().filter(|found| !good(*found)).map(|(piece, _)| piece).collect();
@@ -181,20 +187,25 @@ fn place(info: &Info, root: &Path, file: &FileEntry, raw: &[Vec<u8>]) -> PathBuf
 }
 
 /// The paths of a multi-file torrent as they are in it; empty for a file whose names are the safe ones.
-fn raw_names(info: &Info) -> Vec<Vec<Vec<u8>>> {
+fn raw_names(info: &Info) -> Result<Vec<Vec<Vec<u8>>>, Error> {
     let mut names = vec![Vec::new(); info.files.len()];
-    let Ok(document) = Document::decode(info.raw(), Limits::METAINFO) else { return names };
-    let Some(list) = document.root().dict_get(b"files") else { return names };
-    for ((entry, file), raw) in list.list().zip(&info.files).zip(&mut names) {
-        let Some(path) = entry.dict_get(b"path") else { continue };
-        let same = path.list().map(|name| name.as_str_bytes()).eq(file
-            .path
-            .iter()
-            .skip(1)
-            .map(|name| Some(name.as_bytes())));
-        if !same {
-            *raw = path.list().filter_map(|name| name.as_str_bytes()).map(<[u8]>::to_vec).collect();
+    let set = |(file, names): (&FileEntry, &mut Vec<Vec<u8>>), given: Vec<Vec<u8>>| {
+        let safe = file.path.iter().skip(1).map(String::as_bytes);
+        if !given.iter().map(Vec::as_slice).eq(safe) {
+            *names = given;
         }
+    };
+    let slots = info.files.iter().zip(&mut names);
+    if info.is_v2_only() {
+        let given = info.tree()?.into_iter().flat_map(|tree| tree.files).map(|file| file.given);
+        slots.filter(|(file, _)| !file.pad).zip(given).for_each(|(slot, given)| set(slot, given));
+    } else {
+        let document = Document::decode(info.raw(), Limits::METAINFO).map_err(MetainfoError::from)?;
+        let list = document.root().dict_get(b"files").into_iter().flat_map(|files| files.list());
+        let given = list.filter_map(|entry| entry.dict_get(b"path"));
+        let given = given
+            .map(|path| path.list().filter_map(|name| name.as_str_bytes()).map(<[u8]>::to_vec).collect());
+        slots.zip(given).for_each(|(slot, given)| set(slot, given));
     }
-    names
+    Ok(names)
 }

@@ -207,15 +207,15 @@ fn the_same_bytes_make_the_same_torrent_whatever_the_piece_length() {
 #[test]
 fn checking_finds_what_differs() {
     let folder = Folder::new(&[("a", 40_000), ("b/c", 100_000), ("d", 0), ("e", 20_000)]);
-    for format in [Format::V1, Format::Hybrid] {
-        let info = Metainfo::parse(&folder.make(format).bytes).unwrap().info;
+    for format in [Format::V1, Format::V2, Format::Hybrid] {
+        let info = Metainfo::parse_any(&folder.make(format).bytes).unwrap();
         for path in [folder.data(), folder.0.path().to_owned()] {
             let report = verify(&info, &path, &Control::new()).unwrap();
             assert!(report.is_complete(), "{report:?}");
             assert_eq!(report.files.len(), 4);
         }
     }
-    let info = Metainfo::parse(&folder.make(Format::V1).bytes).unwrap().info;
+    let info = Metainfo::parse(&folder.make(Format::V1).bytes).unwrap();
     let mut bytes = fs::read(folder.data().join("b/c")).unwrap();
     bytes[50_000] ^= 1;
     fs::write(folder.data().join("b/c"), &bytes).unwrap();
@@ -244,14 +244,39 @@ fn checking_finds_what_differs() {
 }
 
 #[test]
+fn checking_v2_finds_what_differs() {
+    let folder = Folder::new(&[("a", 40_000), ("b/c", 100_000), ("d", 0), ("e", 10_000)]);
+    let made = folder.make(Format::V2);
+    let torrent = Metainfo::parse_any(&made.bytes).unwrap();
+    assert!(Metainfo::parse(&made.bytes).is_err(), "the daemon does not take it for a v1 torrent");
+    for (name, at) in [("b/c", 70_000), ("e", 9_999)] {
+        let mut bytes = fs::read(folder.data().join(name)).unwrap();
+        bytes[at] ^= 1;
+        fs::write(folder.data().join(name), &bytes).unwrap();
+    }
+    let report = verify(&torrent, &folder.data(), &Control::new()).unwrap();
+    // Three pieces of a, seven of c, one of e; files start at pieces.
+    assert_eq!((report.pieces, &report.bad[..]), (11, &[7, 10][..]));
+    let states: Vec<_> = report.files.iter().map(|file| file.state.clone()).collect();
+    assert_eq!(states, [FileState::Good, FileState::Differs, FileState::Good, FileState::Differs]);
+
+    // A layer that does not lead to its root proves nothing.
+    let layers = made.bytes.windows(12).position(|window| window == b"piece layers").unwrap();
+    let mut forged = made.bytes.clone();
+    forged[layers + 12 + 1 + 3 + 32 + 3 + 5] ^= 1;
+    let forged = Metainfo::parse_any(&forged).unwrap();
+    assert!(matches!(verify(&forged, &folder.data(), &Control::new()), Err(Error::Torrent(_))));
+}
+
+#[test]
 fn checking_finds_files_by_their_odd_names_too() {
     use std::os::unix::ffi::OsStrExt;
     let folder = Folder::new(&[("a", 1000)]);
     let odd = std::ffi::OsStr::from_bytes(b"odd \xff \\ name");
     fs::write(folder.data().join(odd), b"content").unwrap();
-    let info = Metainfo::parse(&folder.make(Format::V1).bytes).unwrap().info;
+    let info = Metainfo::parse(&folder.make(Format::V1).bytes).unwrap();
     assert!(verify(&info, &folder.data(), &Control::new()).unwrap().is_complete());
-    let safe = info.files[1].path[1].clone();
+    let safe = info.info.files[1].path[1].clone();
     fs::rename(folder.data().join(odd), folder.data().join(safe)).unwrap();
     assert!(verify(&info, &folder.data(), &Control::new()).unwrap().is_complete());
 }

@@ -1,6 +1,9 @@
 //! The torrent file around the `info` dictionary.
 
-use super::{Info, MetainfoError, display_text};
+use super::{
+    Info, MetainfoError, display_text,
+    v2::{PieceLayers, read_layers},
+};
 use crate::bencode::{Document, Encoder, Limits, Value};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -65,6 +68,18 @@ impl std::ops::Deref for Metainfo {
 impl Metainfo {
     /// Reads a torrent file. Bytes after its dictionary are ignored, as other clients do.
     pub fn parse(bytes: &[u8]) -> Result<Self, MetainfoError> {
+        Self::parse_with(bytes, Info::from_value)
+    }
+
+    /// [`Metainfo::parse`], but a torrent of version 2 alone is read too; see [`Info::parse_any`].
+    pub fn parse_any(bytes: &[u8]) -> Result<Self, MetainfoError> {
+        Self::parse_with(bytes, Info::from_any_value)
+    }
+
+    fn parse_with(
+        bytes: &[u8],
+        read_info: impl FnOnce(Value<'_>) -> Result<Info, MetainfoError>,
+    ) -> Result<Self, MetainfoError> {
         let (document, _) = Document::decode_prefix(bytes, Limits::METAINFO)?;
         let root = document.root();
         let info = root.dict_get(b"info").ok_or(MetainfoError::NoInfo)?;
@@ -73,12 +88,20 @@ impl Metainfo {
             raw.entry(key.to_vec()).or_insert_with(|| Bytes::copy_from_slice(value.raw()));
         }
         let outer = Outer::read(root);
-        Ok(Self { info: Info::from_value(info)?, original: outer.clone(), outer, raw })
+        Ok(Self { info: read_info(info)?, original: outer.clone(), outer, raw })
     }
 
     /// A torrent file for an `info` dictionary that came from elsewhere, such as a magnet link's peers.
     pub fn new(info: Info, outer: Outer) -> Self {
         Self { info, outer, original: Outer::default(), raw: BTreeMap::new() }
+    }
+
+    /// `piece layers` (BEP 52): for each file longer than a piece, by its root, the roots of its pieces. Empty if there are none.
+    /// Whether they lead to the file's root is for the caller to check.
+    pub fn piece_layers(&self) -> Result<PieceLayers, MetainfoError> {
+        self.raw
+            .get(&b"piece layers"[..])
+            .map_or_else(|| Ok(PieceLayers::new()), |layers| read_layers(layers))
     }
 
     /// The torrent file with the changes made to its fields.

@@ -3,6 +3,7 @@
 use super::{
     MAX_FILES, MAX_PIECE_LENGTH, MetainfoError, display_text,
     path::{MAX_PATH, Names, Rules, safe_name},
+    v2::Tree,
 };
 use crate::{
     bencode::{Document, Limits, Value},
@@ -80,6 +81,27 @@ impl Info {
         Self::from_value(document.root())
     }
 
+    /// [`Info::parse`], but a torrent of version 2 alone is read too: its files with padding between them, and without piece hashes.
+    /// It is for looking at, not for downloading by version 1.
+    pub fn parse_any(raw: &[u8]) -> Result<Self, MetainfoError> {
+        let document = Document::decode(raw, Limits::METAINFO)?;
+        Self::from_any_value(document.root())
+    }
+
+    /// Whether the torrent has no version 1 side. [`Info::info_hash`] is then the beginning of its version 2 hash.
+    pub fn is_v2_only(&self) -> bool {
+        self.v2_hash.is_some() && self.hashes.is_empty() && self.layout.pieces() > 0
+    }
+
+    /// The version 2 side (BEP 52), if there is one. It is read anew each time: few need it, and a tree of many files is large.
+    pub fn tree(&self) -> Result<Option<Tree>, MetainfoError> {
+        if self.v2_hash.is_none() {
+            return Ok(None);
+        }
+        let document = Document::decode(&self.raw, Limits::METAINFO)?;
+        Tree::from_value(document.root(), &self.name).map(Some)
+    }
+
     /// The dictionary's bytes as they came: what `ut_metadata` serves.
     pub const fn raw(&self) -> &Bytes {
         &self.raw
@@ -118,13 +140,52 @@ impl Info {
             name,
             layout,
             files,
-            private: info.dict_int(b"private").is_some_and(|private| private != 0),
+            private: is_private(info),
             multi_file,
-            source: info.dict_bytes(b"source").map(|source| display_text(source, MAX_SOURCE)),
+            source: read_source(info),
             hashes: raw.slice_ref(within(&raw, info, hashes)),
             raw,
         })
     }
+}
+
+impl Info {
+    pub(super) fn from_any_value(info: Value<'_>) -> Result<Self, MetainfoError> {
+        match Self::from_value(info) {
+            Err(MetainfoError::V2Only) => Self::from_v2_value(info),
+            result => result,
+        }
+    }
+
+    fn from_v2_value(info: Value<'_>) -> Result<Self, MetainfoError> {
+        let raw = Bytes::copy_from_slice(info.raw());
+        let v2_hash: [u8; 32] = Sha256::digest(&raw).into();
+        let mut short = [0; ID_LEN];
+        short.copy_from_slice(&v2_hash[..ID_LEN]);
+        let info_hash = InfoHash(short);
+        let name = read_name(info, info_hash)?;
+        let tree = Tree::from_value(info, &name)?;
+        Ok(Self {
+            info_hash,
+            v2_hash: Some(v2_hash),
+            name,
+            layout: tree.layout,
+            files: tree.padded(),
+            private: is_private(info),
+            multi_file: tree.multi_file,
+            source: read_source(info),
+            hashes: Bytes::new(),
+            raw,
+        })
+    }
+}
+
+fn is_private(info: Value<'_>) -> bool {
+    info.dict_int(b"private").is_some_and(|private| private != 0)
+}
+
+fn read_source(info: Value<'_>) -> Option<String> {
+    info.dict_bytes(b"source").map(|source| display_text(source, MAX_SOURCE))
 }
 
 /// Where `part`, found inside `info`, is in the copy of `info`'s bytes.
@@ -193,7 +254,7 @@ fn read_file(entry: Value<'_>, name: &str) -> Result<FileEntry, &'static str> {
 }
 
 /// BEP 47.
-fn read_attributes(entry: Value<'_>) -> FileEntry {
+pub(super) fn read_attributes(entry: Value<'_>) -> FileEntry {
     let attributes = entry.dict_bytes(b"attr").unwrap_or_default();
     let has = |attribute| attributes.contains(&attribute);
     FileEntry {

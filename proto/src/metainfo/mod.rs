@@ -2,13 +2,15 @@
 //!
 //! [`Metainfo`] is a whole file; [`Info`] is the part that the info-hash names, which is also what a magnet link's
 //! peers send. The raw bytes of `info` are kept and never re-encoded, so the hash is right for unusual files too. Names
-//! are made safe in [`path`]. Version 1, and version 1 of hybrid torrents; of version 2 (BEP 52) the hash is known.
+//! are made safe in [`path`]. Version 1 is what [`Info`] is about; the version 2 side of a torrent
+//! (BEP 52) is [`v2::Tree`].
 
 mod file;
 mod info;
 pub mod path;
 #[cfg(test)]
 mod tests;
+pub mod v2;
 
 pub use file::{Metainfo, NodeAddr, Outer};
 pub use info::{FileEntry, Info};
