@@ -2,7 +2,10 @@
 
 use crate::{
     client::DEFAULT_HOST,
-    commands::{act, add, completions, export, list, session, set, settings, show, strategy, watch},
+    commands::{
+        act, add, completions, edit, export, inspect, list, mktorrent, session, set, settings, show,
+        strategy, verify, watch,
+    },
     render::Color,
 };
 use clap::{Parser, Subcommand};
@@ -77,6 +80,14 @@ pub(crate) enum Command {
     Magnet(export::Magnet),
     /// Write the .torrent file of a torrent.
     Export(export::Export),
+    /// Make a torrent of a file or folder.
+    Mktorrent(mktorrent::Mktorrent),
+    /// Show everything in a torrent file or magnet link, without a daemon.
+    Inspect(inspect::Inspect),
+    /// Check data against a torrent file, without a daemon.
+    Verify(verify::Verify),
+    /// Change trackers, comment and web seeds of a torrent file; its info-hash stays.
+    Edit(edit::Edit),
     /// Show the DHT node, or look up the peers of a torrent in the DHT.
     Dht(session::Dht),
     /// Show how the daemon is reached from outside.

@@ -139,17 +139,26 @@ fn from_argument(name: &str) -> Result<Source> {
     if let Some(link) = link(name) {
         return Ok(Source::Link(link));
     }
-    let path = Path::new(name);
+    read_file(Path::new(name)).map(Source::Metainfo).map_err(|failure| match failure.code {
+        Code::NotFound => {
+            failure.advise("a source is a .torrent file, a magnet link, an http(s) URL, an info-hash, or -")
+        }
+        _ => failure,
+    })
+}
+
+/// The bytes of a .torrent file, if they look like one.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let name = path.display();
     let cannot = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::new(Code::NotFound, format!("there is no file {name}"))
-            .advise("a source is a .torrent file, a magnet link, an http(s) URL, an info-hash, or -"),
+        io::ErrorKind::NotFound => Failure::new(Code::NotFound, format!("there is no file {name}")),
         _ => Failure::failed(format!("cannot read {name}: {error}")),
     };
     let file = File::open(path).map_err(cannot)?;
     if file.metadata().map_err(cannot)?.is_dir() {
         return Err(Failure::failed(format!("{name} is a folder; a .torrent file is wanted")));
     }
-    metainfo(read(file).map_err(cannot)?, name)
+    metainfo(read(file).map_err(cannot)?, &name.to_string())
 }
 
 fn from_stdin() -> Result<Source> {
@@ -157,7 +166,7 @@ fn from_stdin() -> Result<Source> {
         .map_err(|error| Failure::failed(format!("cannot read standard input: {error}")))?;
     match std::str::from_utf8(&bytes).ok().and_then(|text| link(text.trim())) {
         Some(link) => Ok(Source::Link(link)),
-        None => metainfo(bytes, "standard input"),
+        None => metainfo(bytes, "standard input").map(Source::Metainfo),
     }
 }
 
@@ -169,7 +178,7 @@ fn read(from: impl Read) -> io::Result<Vec<u8>> {
 }
 
 /// Looks at the outermost bytes only; the daemon reads the rest with care.
-fn metainfo(bytes: Vec<u8>, name: &str) -> Result<Source> {
+fn metainfo(bytes: Vec<u8>, name: &str) -> Result<Vec<u8>> {
     let wrong = |why: &str| {
         let mut failure = Failure::failed(format!("{name} is no .torrent file: {why}"));
         failure.kind = "invalid_torrent";
@@ -187,7 +196,7 @@ fn metainfo(bytes: Vec<u8>, name: &str) -> Result<Source> {
     if !bytes.starts_with(b"d") {
         return Err(wrong("it is not bencoded"));
     }
-    Ok(Source::Metainfo(bytes))
+    Ok(bytes)
 }
 
 /// What the daemon can fetch by itself; a bare info-hash is as good as a magnet link.
@@ -216,7 +225,7 @@ mod tests {
         for file in ["file.torrent", "http:", "é", "", "ftp://host/x"] {
             assert_eq!(link(file), None, "{file}");
         }
-        assert_eq!(metainfo(b"d4:infode".to_vec(), "x").unwrap(), Source::Metainfo(b"d4:infode".to_vec()));
+        assert_eq!(metainfo(b"d4:infode".to_vec(), "x").unwrap(), b"d4:infode");
         assert!(metainfo(b"<html>".to_vec(), "x").unwrap_err().message.contains("web page"));
     }
 }

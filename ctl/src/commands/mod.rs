@@ -3,14 +3,19 @@
 pub(crate) mod act;
 pub(crate) mod add;
 pub(crate) mod completions;
+pub(crate) mod edit;
 pub(crate) mod export;
+pub(crate) mod inspect;
 pub(crate) mod list;
+pub(crate) mod mktorrent;
 pub(crate) mod session;
 pub(crate) mod set;
 pub(crate) mod settings;
 pub(crate) mod show;
 pub(crate) mod strategy;
+pub(crate) mod verify;
 pub(crate) mod watch;
+pub(crate) mod work;
 
 use crate::{
     args::{Args, Command},
@@ -60,9 +65,14 @@ impl Context<'_> {
 
 /// Runs the command. Those that need no daemon come first.
 pub(crate) fn run(args: Args, out: &Output) -> Result {
-    if let Command::Completions(command) = args.command {
-        return command.run(out);
-    }
+    let command = match args.command {
+        Command::Completions(command) => return command.run(out),
+        Command::Inspect(command) => return command.run(out),
+        Command::Verify(command) => return command.run(out),
+        Command::Edit(command) => return command.run(out),
+        Command::Mktorrent(command) if command.is_local() => return command.run_local(&args.host, out),
+        command => command,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -70,7 +80,7 @@ pub(crate) fn run(args: Args, out: &Output) -> Result {
     runtime.block_on(async {
         let remote = Remote::new(&args.host)?;
         let client = remote.http()?;
-        dispatch(args.command, &Context { remote, client, out }).await
+        dispatch(command, &Context { remote, client, out }).await
     })
 }
 
@@ -107,6 +117,10 @@ async fn dispatch(command: Command, cx: &Context<'_>) -> Result {
         Command::Dht(command) => command.run(cx).await,
         Command::Nat => session::nat(cx).await,
         Command::Shutdown => session::shutdown(cx).await,
+        Command::Mktorrent(command) => command.run(cx).await,
         Command::Completions(command) => command.run(cx.out),
+        Command::Inspect(command) => command.run(cx.out),
+        Command::Verify(command) => command.run(cx.out),
+        Command::Edit(command) => command.run(cx.out),
     }
 }

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::url::{check_tracker, check_web_seed};
 
 /// Changes to a torrent file. What is `None` or empty stays as it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edit {
     /// Replaces all trackers; an empty list removes them.
     pub trackers: Option<Vec<Vec<String>>>,
