@@ -32,6 +32,11 @@ pub struct State {
 }
 
 impl State {
+    /// How often a method was called.
+    pub fn count(&self, method: &str) -> usize {
+        self.calls.lock().unwrap().iter().filter(|(name, _)| *name == method).count()
+    }
+
     /// The parameters of the last call of a method.
     pub fn last(&self, method: &str) -> Value {
         let calls = self.calls.lock().unwrap();

@@ -185,16 +185,33 @@ impl Api for Stub {
         unused()
     }
 
-    async fn torrent_create(&self, _: Create) -> Answer<Started> {
-        unused()
+    async fn torrent_create(&self, params: Create) -> Answer<Started> {
+        self.note("torrent.create", &params);
+        Ok(Started { job: 7 })
     }
 
-    async fn job_get(&self, _: JobId) -> Answer<Job> {
-        unused()
+    /// Runs for ever if it is about “endless”, and else is done when it is asked about for the second time.
+    async fn job_get(&self, params: JobId) -> Answer<Job> {
+        self.note("job.get", &params);
+        let cancelled = self.0.count("job.cancel") > 0;
+        let endless =
+            self.0.last("torrent.create")["path"].as_str().is_some_and(|path| path.ends_with("endless"));
+        let created = Created {
+            path: "/there/set.torrent".to_owned(),
+            id: InfoHash([0xab; 20]),
+            v2_hash: None,
+            magnet: "magnet:?xt=urn:btih:abababababababababababababababababababab".to_owned(),
+        };
+        Ok(match (cancelled, endless || self.0.count("job.get") < 2) {
+            (true, _) => Job { job: 7, state: JobState::Cancelled, ..Job::default() },
+            (_, true) => Job { job: 7, done: 1, total: 2, ..Job::default() },
+            _ => Job { job: 7, state: JobState::Done, created: Some(created), ..Job::default() },
+        })
     }
 
-    async fn job_cancel(&self, _: JobId) -> Answer<Job> {
-        unused()
+    async fn job_cancel(&self, params: JobId) -> Answer<Job> {
+        self.note("job.cancel", &params);
+        Ok(Job { job: 7, state: JobState::Cancelled, ..Job::default() })
     }
 
     async fn strategy_get(&self, params: StrategyGet) -> Answer<StrategyReport> {
