@@ -1,7 +1,7 @@
 //! The nodes, the network and the clock.
 
 use crate::hostile::{Hostile, Trick};
-use engine::dht::{Action, Config, Dht, Event, Out, Report, State};
+use engine::dht::{Action, Config, Dht, Event, Family, Out, Report, State};
 use proto::{id::InfoHash, krpc::NodeId, time::Instant};
 use rand::{Rng, SeedableRng, seq::IteratorRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -192,13 +192,10 @@ impl World {
         endpoint(node)
     }
 
-    /// The honest nodes nearest to a point, nearest first.
-    pub fn truly_closest(&self, target: NodeId, count: usize) -> Vec<SocketAddr> {
-        let id = |n: usize| self.node(n).and_then(|dht| dht.export(self.now).id4);
-        let mut all: Vec<_> =
-            self.honest().into_iter().filter_map(|n| Some((id(n)?.distance(&target), endpoint(n)))).collect();
-        all.sort_unstable();
-        all.into_iter().take(count).map(|(_, addr)| addr).collect()
+    /// Every honest node's id and endpoint.
+    pub fn ids(&self) -> Vec<(NodeId, SocketAddr)> {
+        let id = |n: usize| self.node(n).and_then(|dht| dht.id(Family::V4));
+        self.honest().into_iter().filter_map(|n| Some((id(n)?, endpoint(n)))).collect()
     }
 
     /// Something happens to a node.

@@ -1,7 +1,7 @@
 //! Answers to what others ask.
 
 use super::{
-    Dht, Family, Out,
+    Action, Dht, Family, Out,
     guard::MAX_ANSWER,
     store::{Rejected, is_peer},
     table::K,
@@ -94,7 +94,7 @@ impl Dht {
         };
         match result {
             Ok(()) => self.reply(now, &asker, response, out),
-            Err(error) => self.reply_with(now, &asker, Body::Error(error), out),
+            Err(error) => self.refuse(now, &asker, error, out),
         }
         if stranger && self.guard.curious(now) {
             self.ping(now, from, Some(query.id), out);
@@ -106,7 +106,7 @@ impl Dht {
         let Envelope { from, len, tx, .. } = envelope;
         if let Some(credit) = self.admit(now, from, len) {
             let asker = Asker { from, tx, credit, proved: false };
-            self.reply_with(now, &asker, Body::Error(error), out);
+            self.refuse(now, &asker, error, out);
         }
     }
 
@@ -142,19 +142,17 @@ impl Dht {
         }
         let ipv6 = asker.from.is_ipv6();
         let each = PEER_BYTES[usize::from(ipv6)];
-        let mut taken =
-            self.message(asker, Body::Response(Box::new(response.clone()))).encode().len() + LIST_BYTES;
         if self.peers.some(info_hash, ipv6, no_seed, 1, &mut self.rng).is_empty() {
             return;
         }
+        let mut taken = self.length(asker, response) + LIST_BYTES;
         if taken + each * K > asker.budget() {
             (response.seeds, response.leeches) = (None, None);
             let nodes = if ipv6 { &mut response.nodes6 } else { &mut response.nodes4 };
             nodes.iter_mut().for_each(|nodes| nodes.truncate(K / 2));
             let other = if ipv6 { &mut response.nodes4 } else { &mut response.nodes6 };
             *other = None;
-            taken =
-                self.message(asker, Body::Response(Box::new(response.clone()))).encode().len() + LIST_BYTES;
+            taken = self.length(asker, response) + LIST_BYTES;
         }
         let count = asker.budget().saturating_sub(taken) / each;
         response.peers = self.peers.some(info_hash, ipv6, no_seed, count, &mut self.rng);
@@ -202,38 +200,48 @@ impl Dht {
     }
 
     /// Sends an answer, leaving out what its budget does not cover.
-    fn reply(&mut self, now: Instant, asker: &Asker<'_>, mut response: Response, out: &mut Out) {
+    fn reply(&mut self, now: Instant, asker: &Asker<'_>, response: Response, out: &mut Out) {
         let ipv6 = asker.from.is_ipv6();
-        let steps: [fn(&mut Response, bool); 5] = [
+        let steps: [fn(&mut Response, bool); 6] = [
             |r, _| (r.seeds, r.leeches) = (None, None),
             |r, ipv6| if ipv6 { r.nodes4 = None } else { r.nodes6 = None },
             |r, _| r.samples.iter_mut().for_each(|samples| samples.hashes.clear()),
             |r, _| r.nodes4.iter_mut().chain(&mut r.nodes6).for_each(|nodes| nodes.truncate(K / 2)),
             |r, _| (r.nodes4, r.nodes6) = (None, None),
+            |r, _| r.item = None,
         ];
-        let len = |response: &Response| {
-            self.message(asker, Body::Response(Box::new(response.clone()))).encode().len()
-        };
+        let mut message = self.message(asker, Body::Response(Box::new(response)));
+        let mut bytes = message.encode();
         for step in steps {
-            if len(&response) <= asker.budget() {
+            if bytes.len() <= asker.budget() {
                 break;
             }
-            step(&mut response, ipv6);
+            if let Body::Response(response) = &mut message.body {
+                step(response, ipv6);
+            }
+            bytes = message.encode();
         }
-        if response.item.is_some() && len(&response) > asker.budget() {
-            response.item = None;
-        }
-        self.reply_with(now, asker, Body::Response(Box::new(response)), out);
+        self.dispatch(now, asker, bytes, out);
     }
 
-    fn reply_with(&mut self, now: Instant, asker: &Asker<'_>, body: Body, out: &mut Out) {
-        let bytes = self.message(asker, body).encode();
+    fn refuse(&mut self, now: Instant, asker: &Asker<'_>, error: Refusal, out: &mut Out) {
+        let bytes = self.message(asker, Body::Error(error)).encode();
+        self.dispatch(now, asker, bytes, out);
+    }
+
+    /// Sends an answer, if all answers together leave room for it.
+    fn dispatch(&mut self, now: Instant, asker: &Asker<'_>, bytes: Vec<u8>, out: &mut Out) {
         if self.guard.spend(now, asker.from.ip(), bytes.len(), asker.proved) {
             self.counters.queries_in += 1;
-            out.push(super::Action::Send { to: asker.from, bytes });
+            out.push(Action::Send { to: asker.from, bytes });
         } else {
             self.counters.refused += 1;
         }
+    }
+
+    /// How long an answer would be.
+    fn length(&self, asker: &Asker<'_>, response: &Response) -> usize {
+        self.message(asker, Body::Response(Box::new(response.clone()))).encode().len()
     }
 
     fn message(&self, asker: &Asker<'_>, body: Body) -> Message {

@@ -113,15 +113,23 @@ impl Dht {
         }
     }
 
+    /// Our id in a family, if that is on.
+    pub fn id(&self, family: Family) -> Option<NodeId> {
+        self.overlay(family).map(|overlay| overlay.id)
+    }
+
     /// What is to be remembered: to be saved from time to time and at the end.
     pub fn export(&self, now: Instant) -> State {
-        let id = |family| self.overlay(family).map(|overlay| overlay.id);
         let nodes = |overlay: &Overlay| {
             let mut entries: Vec<_> = overlay.table.entries().collect();
             entries.sort_by_key(|entry| !entry.is_good(now));
             entries.into_iter().map(|entry| entry.node).take(MAX_KEPT).collect::<Vec<_>>()
         };
-        State { id4: id(Family::V4), id6: id(Family::V6), nodes: self.overlays().flat_map(nodes).collect() }
+        State {
+            id4: self.id(Family::V4),
+            id6: self.id(Family::V6),
+            nodes: self.overlays().flat_map(nodes).collect(),
+        }
     }
 }
 
