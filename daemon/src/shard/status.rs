@@ -135,7 +135,7 @@ impl Live {
         let shared = &self.shard().shared;
         if shared.settings().sync_writes {
             // While storage is too busy to sync, the pieces stay unsaved, and the next tick asks again.
-            state.standing.have_unsaved = content.storage.sync(0).is_err();
+            state.standing.have_unsaved = content.storage.sync().is_err();
             state.standing.have_to_save = Some(have);
             return;
         }

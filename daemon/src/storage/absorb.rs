@@ -35,14 +35,15 @@ pub(super) enum Task {
         torrent: Arc<Torrent>,
         piece: u32,
     },
-    DropPiece {
-        torrent: Arc<Torrent>,
-        piece: u32,
-    },
     /// Drop all pieces of a torrent, then say so.
     Forget {
         torrent: TorrentKey,
         done: Option<SyncSender<()>>,
+    },
+    /// Write all that is held of a torrent's pieces, whole or not, then say so.
+    Settle {
+        torrent: TorrentKey,
+        done: SyncSender<()>,
     },
     /// Finish all complete pieces, then say so.
     Flush {
@@ -126,20 +127,20 @@ impl Worker {
                     self.pieces.entry(key).or_insert_with(|| Piece::new(torrent, piece)).want_digests = true;
                 }
             }
-            Task::DropPiece { torrent, piece } => {
-                torrent.set_finished(piece, false);
-                if let Some(piece) = self.pieces.remove(&(torrent.key, piece)) {
-                    self.pool.give(piece.into_bufs());
-                }
-            }
             Task::Forget { torrent, done } => {
                 let gone: Vec<_> = self.pieces.extract_if(|key, _| key.0 == torrent).collect();
                 gone.into_iter().for_each(|(_, piece)| self.pool.give(piece.into_bufs()));
                 done.map(|done| done.send(()));
             }
+            Task::Settle { torrent, done } => {
+                self.hash_and_finish();
+                let keys: Vec<_> = self.pieces.keys().filter(|key| key.0 == torrent).copied().collect();
+                keys.into_iter().for_each(|key| self.spill_piece(key, true));
+                // Who asked may be gone.
+                let _ = done.send(());
+            }
             Task::Flush { done } => {
                 self.hash_and_finish();
-                // Who asked may be gone.
                 let _ = done.send(());
             }
         }
@@ -199,11 +200,15 @@ impl Worker {
                 if self.pool.in_use() <= self.low {
                     return;
                 }
-                let Some(piece) = self.pieces.get_mut(&key) else { continue };
-                if let Err(error) = piece.spill(all, &self.pool) {
-                    self.lose(key, error);
-                }
+                self.spill_piece(key, all);
             }
+        }
+    }
+
+    fn spill_piece(&mut self, key: (TorrentKey, u32), all: bool) {
+        let spilled = self.pieces.get_mut(&key).map(|piece| piece.spill(all, &self.pool));
+        if let Some(Err(error)) = spilled {
+            self.lose(key, error);
         }
     }
 

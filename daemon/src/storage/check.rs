@@ -1,6 +1,10 @@
 //! What of the data on disk is good: all check workers on one torrent at a time, each with sixteen pieces in the SIMD lanes.
 
-use super::{Busy, DiskError, DiskErrorKind, StorageEvent, contained, files::Wait, torrent::Torrent};
+use super::{
+    Busy, DiskError, DiskErrorKind, StorageEvent, contained,
+    files::Wait,
+    torrent::{Torrent, TorrentKey},
+};
 use hash::{Feed, Sha1, update_many};
 use parking_lot::{Condvar, Mutex};
 use proto::bitfield::Bitfield;
@@ -64,25 +68,12 @@ struct State {
     mentioned: Instant,
 }
 
-/// A check under way. Dropping this lets it go on.
-#[derive(Clone)]
-pub(crate) struct Check {
-    job: Arc<Job>,
-}
-
-impl Check {
-    /// Calls it off; it still ends with [`StorageEvent::Checked`].
-    pub(crate) fn cancel(&self) {
-        self.job.cancelled.store(true, Ordering::Relaxed);
-    }
-}
-
 impl Checks {
     pub(super) fn new(capacity: usize) -> Self {
         Self { waiting: Mutex::default(), ready: Condvar::new(), capacity }
     }
 
-    pub(super) fn start(&self, torrent: Arc<Torrent>, only: Option<&Bitfield>) -> Result<Check, Busy> {
+    pub(super) fn start(&self, torrent: Arc<Torrent>, only: Option<&Bitfield>) -> Result<(), Busy> {
         let pieces = torrent.layout.pieces();
         let state = State {
             next: 0,
@@ -105,10 +96,10 @@ impl Checks {
         if waiting.closed || waiting.jobs.len() >= self.capacity {
             return Err(Busy);
         }
-        waiting.jobs.push_back(Arc::clone(&job));
+        waiting.jobs.push_back(job);
         drop(waiting);
         self.ready.notify_all();
-        Ok(Check { job })
+        Ok(())
     }
 
     /// A check worker's life.
@@ -139,6 +130,13 @@ impl Checks {
             *scratch = Vec::new();
             self.ready.wait(&mut waiting);
         }
+    }
+
+    /// Calls off the checks of a torrent.
+    pub(super) fn cancel(&self, torrent: TorrentKey) {
+        let waiting = self.waiting.lock();
+        let of_it = waiting.jobs.iter().filter(|job| job.torrent.key == torrent);
+        of_it.for_each(|job| job.cancelled.store(true, Ordering::Relaxed));
     }
 
     pub(super) fn close(&self) {

@@ -1,8 +1,8 @@
 //! Blocks for peers: from memory at once, or from a cold disk by threads of their own, so that neither shards nor writes wait.
 
 use super::{
-    Buf, DiskError, DiskErrorKind, OpenFile, Pool, StorageEvent, contained, files::Wait, pool::BUF,
-    queue::Queue, torrent::Torrent,
+    Buf, DiskError, DiskErrorKind, Pool, StorageEvent, contained, files::Wait, pool::BUF, queue::Queue,
+    torrent::Torrent,
 };
 use engine::out::PeerKey;
 use proto::layout::Block;
@@ -118,14 +118,4 @@ fn run_of(torrent: &Torrent, blocks: &[(Block, Buf)]) -> Result<(usize, Range<u6
         count += 1;
     }
     Ok((count, range))
-}
-
-/// See [`Handle::file_of`](super::Handle::file_of).
-pub(super) fn file_of(torrent: &Torrent, block: Block) -> Option<(Arc<OpenFile>, u64)> {
-    let start = torrent.layout.piece_start(block.piece) + u64::from(block.begin);
-    let segment = torrent.files.segments(start, block.len as usize).next()?;
-    if segment.len != block.len as usize {
-        return None;
-    }
-    Some((torrent.files.opened(segment.file?)?, segment.at))
 }

@@ -28,17 +28,16 @@ mod torrent;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use check::Check;
 pub(crate) use error::{DiskError, DiskErrorKind};
-pub(crate) use fds::OpenFile;
 pub(crate) use fetch::ReadNow;
 pub(crate) use files::FileSpec;
-pub(crate) use pool::{BUF, Buf, Pool};
+pub(crate) use pool::{Buf, Pool};
 pub(crate) use torrent::{TorrentKey, TorrentSpec};
 
 use engine::out::{BlockDigest, PeerKey};
 use fds::FdPool;
 use parking_lot::Mutex;
+use pool::BUF;
 use proto::{bitfield::Bitfield, layout::Block};
 use queue::Queue;
 use std::{
@@ -155,8 +154,6 @@ pub(crate) enum StorageEvent {
     Synced {
         /// Which torrent.
         torrent: TorrentKey,
-        /// As given.
-        ticket: u64,
         /// Whether it worked.
         result: Result<(), DiskError>,
     },
@@ -337,21 +334,11 @@ impl Handle {
 
     /// Asks for the digests of a piece's blocks when it is done. Before its last block.
     pub(crate) fn want_digests(&self, piece: u32) {
-        self.command(piece, absorb::Task::WantDigests { torrent: Arc::clone(&self.torrent), piece });
-    }
-
-    /// Forgets what came of a piece, and that it was ever done, so that it can be fetched anew.
-    pub(crate) fn drop_piece(&self, piece: u32) {
-        self.command(piece, absorb::Task::DropPiece { torrent: Arc::clone(&self.torrent), piece });
-    }
-
-    fn command(&self, piece: u32, task: absorb::Task) {
-        if piece >= self.torrent.layout.pieces() {
-            return;
-        }
-        if let Some(queue) = self.inner.absorb(&self.torrent, piece) {
-            // It fails only when storage has stopped, and then there is nothing left to command.
-            let _ = queue.push(task);
+        if piece < self.torrent.layout.pieces()
+            && let Some(queue) = self.inner.absorb(&self.torrent, piece)
+        {
+            // It fails only when storage has stopped, and then no piece is done any more.
+            let _ = queue.push(absorb::Task::WantDigests { torrent: Arc::clone(&self.torrent), piece });
         }
     }
 
@@ -370,25 +357,20 @@ impl Handle {
         Ok(())
     }
 
-    /// The file and the offset in it where a block lies, for `sendfile`: only if it lies in one file and that is open.
-    pub(crate) fn file_of(&self, block: Block) -> Option<(Arc<OpenFile>, u64)> {
-        fetch::file_of(&self.torrent, block)
-    }
-
     /// Checks the pieces in `only`, or all, against their hashes; answered by [`StorageEvent::Checking`] and at last
     /// [`StorageEvent::Checked`]. The torrent must not be downloading meanwhile.
-    pub(crate) fn check(&self, only: Option<&Bitfield>) -> Result<Check, Busy> {
+    pub(crate) fn check(&self, only: Option<&Bitfield>) -> Result<(), Busy> {
         self.inner.check.start(Arc::clone(&self.torrent), only)
     }
 
     /// Writes the complete pieces that still wait, makes all that was written survive a power cut, and makes the files of length zero;
     /// answered by [`StorageEvent::Synced`].
-    pub(crate) fn sync(&self, ticket: u64) -> Result<(), Busy> {
-        self.job(&self.inner.quick, job::Work::Sync { ticket })
+    pub(crate) fn sync(&self) -> Result<(), Busy> {
+        self.job(&self.inner.quick, job::Work::Sync)
     }
 
-    /// Moves all files to another save path; answered by [`StorageEvent::Moved`]. Reads go on; pieces in progress are dropped and
-    /// writing fails until it is done, so pause the download first.
+    /// Moves all files to another save path; answered by [`StorageEvent::Moved`]. Reads go on, and pieces in progress are kept; a piece
+    /// that is completed before it is done fails, so pause the download first.
     pub(crate) fn move_to(&self, save_path: PathBuf) -> Result<(), Busy> {
         self.job(&self.inner.slow, job::Work::Move { to: save_path })
     }
@@ -403,12 +385,13 @@ impl Handle {
         queue.push(job::Task { torrent: Arc::clone(&self.torrent), work }).map_err(|_| Busy)
     }
 
-    /// Drops pieces in progress and closes the files. Other clones of the handle must not be used for writing any more.
+    /// Drops pieces in progress, calls off checks and closes the files. Other clones of the handle must not be used for writing any more.
     pub(crate) fn close(self) {
         for queue in &self.inner.absorb {
-            // As in `command`.
+            // As in `want_digests`.
             let _ = queue.push(absorb::Task::Forget { torrent: self.torrent.key, done: None });
         }
+        self.inner.check.cancel(self.torrent.key);
         self.torrent.files.close();
     }
 }

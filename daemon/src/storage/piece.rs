@@ -110,8 +110,8 @@ impl Piece {
         self.extend_run();
     }
 
-    /// Writes blocks to the disk and frees them: the hashed ones, or all. Answers how many.
-    pub(super) fn spill(&mut self, all: bool, pool: &Pool) -> Result<usize, DiskError> {
+    /// Writes blocks to the disk and frees them: the hashed ones, or all.
+    pub(super) fn spill(&mut self, all: bool, pool: &Pool) -> Result<(), DiskError> {
         let end = if all { self.slots.len() } else { self.hashed };
         self.write(0..end)?;
         let slots = self.slots.iter_mut().take(end);
@@ -119,13 +119,12 @@ impl Piece {
             .filter(|slot| matches!(slot, Slot::Held(_)))
             .filter_map(|slot| mem::replace(slot, Slot::Spilled).into_buf())
             .collect();
-        let freed = bufs.len();
-        self.held -= freed;
+        self.held -= bufs.len();
         if all {
             self.run = 0;
         }
         pool.give(bufs);
-        Ok(freed)
+        Ok(())
     }
 
     /// Blocks that a spill of the hashed ones would free.

@@ -66,7 +66,7 @@ fn a_vanished_folder_is_noticed_and_not_made_anew() {
     world.feed(&world.blocks_of(0));
     world.done(1);
     std::fs::remove_dir_all(&save).unwrap();
-    world.handle.drop_piece(0);
+    world.handle.torrent.set_finished(0, false);
     // One file is open still, the other is not.
     world.feed(&world.blocks());
     assert_eq!(world.failed().1, DiskErrorKind::Missing);
@@ -109,7 +109,7 @@ fn what_is_not_a_file_is_not_waited_for() {
 #[test]
 fn closing_frees_what_was_in_progress() {
     let dir = tempfile::tempdir().unwrap();
-    let mut world = World::new(dir.path(), &[("file", 300_000, false)], 65_536);
+    let world = World::new(dir.path(), &[("file", 300_000, false)], 65_536);
     let mut other = World::with(&world.storage, dir.path(), &[("other", 16_384, false)], 16_384);
     world.feed(&world.blocks()[1..3]);
     world.feed(&world.blocks()[5..7]);

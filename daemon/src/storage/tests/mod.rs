@@ -171,9 +171,9 @@ impl World {
     }
 
     fn synced(&mut self) {
-        self.handle.sync(5).unwrap();
+        self.handle.sync().unwrap();
         match self.event() {
-            StorageEvent::Synced { ticket: 5, result, .. } => result.unwrap(),
+            StorageEvent::Synced { result, .. } => result.unwrap(),
             other => panic!("expected a sync, got {other:?}"),
         }
     }

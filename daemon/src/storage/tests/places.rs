@@ -56,8 +56,8 @@ fn only_the_pieces_asked_for_are_checked() {
     world.handle.check(Some(&only)).unwrap();
     let StorageEvent::Checked { result, .. } = world.event() else { panic!() };
     assert_eq!(result.unwrap(), only);
-    let check = world.handle.check(None).unwrap();
-    check.cancel();
+    world.handle.check(None).unwrap();
+    world.handle.clone().close();
     // It may have been over before.
     let StorageEvent::Checked { result, .. } = world.event() else { panic!() };
     assert!(result.map_or_else(|error| error.kind == DiskErrorKind::Cancelled, |good| good.is_full()));
@@ -116,4 +116,22 @@ fn an_older_longer_file_is_cut_and_files_may_be_preallocated() {
     world.feed(&world.blocks_of(2));
     world.done(2);
     world.files_are_right(dir.path());
+}
+
+#[test]
+fn a_piece_in_progress_survives_a_move() {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+    let mut world = World::new(&from, &[("a", 65_536, false), ("b", 65_536, false)], 131_072);
+    let blocks = world.blocks();
+    world.feed(&blocks[..2]);
+    world.feed(&blocks[4..7]);
+    world.handle.move_to(to.clone()).unwrap();
+    assert!(matches!(world.event(), StorageEvent::Moved { result: Ok(_), .. }));
+    assert_eq!(world.storage.pool().in_use(), 0);
+    world.feed(&blocks[2..4]);
+    world.feed(&blocks[7..]);
+    world.all_done();
+    world.files_are_right(&to);
+    assert!(!from.join("a").exists());
 }

@@ -97,10 +97,6 @@ fn what_was_just_written_is_read_at_once() {
     assert_eq!(world.handle.read_now(&blocks, &mut out), ReadNow::Done);
     world.same(&blocks, &out);
     drop(out);
-    let (file, at) = world.handle.file_of(world.layout.block(1, 2)).unwrap();
-    assert_eq!(at, 65_536 + 2 * 16_384);
-    assert_eq!(rustix::fs::fstat(file.fd()).unwrap().st_size, 200_000);
-    assert!(world.handle.file_of(world.layout.block(3, 0)).is_none(), "it lies in two files");
 }
 
 #[test]
@@ -111,7 +107,7 @@ fn digests_come_when_asked_for_and_tell_blocks_apart() {
     world.feed(&world.blocks());
     let StorageEvent::Done { digests: good, .. } = world.event() else { panic!() };
     assert_eq!(good.iter().map(|digest| digest.index).collect::<Vec<_>>(), [0, 1, 2, 3]);
-    world.handle.drop_piece(0);
+    world.handle.torrent.set_finished(0, false);
     world.feed(&world.blocks()[1..]);
     world.feed_bytes(world.layout.block(0, 0), &[1; 16_384]);
     let StorageEvent::Bad { digests: bad, .. } = world.event() else { panic!() };
