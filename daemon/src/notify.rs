@@ -13,11 +13,6 @@ pub(crate) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// Changes the line in `systemctl status`.
-pub(crate) fn status(status: &str) {
-    tell(&[NotifyState::Status(status)]);
-}
-
 /// Tells that btd is stopping.
 pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping]);

@@ -101,8 +101,6 @@ pub(crate) struct Gathered {
     pub(crate) token: Option<String>,
     /// What deserves a line in the log: misspelt variables and the like.
     pub(crate) warnings: Vec<String>,
-    /// The settings file that was read.
-    pub(crate) file: Option<PathBuf>,
     settings: SettingsPatch,
     strategy: StrategyPatch,
     origins: BTreeMap<(Group, &'static str), Origin>,
@@ -171,7 +169,6 @@ pub(crate) fn gather(args: impl IntoIterator<Item = OsString>, env: &Env) -> Res
         start,
         token: env.get("BTD_TOKEN").filter(|token| !token.is_empty()).cloned(),
         warnings,
-        file: path,
         settings,
         strategy,
         verbose: if from_flag(&origins, "log") { 0 } else { verbose },

@@ -213,6 +213,13 @@ impl Store {
         self.0.mailbox.flush()?.blocking_recv().map_err(|_| StoreError::Closed)?.map_err(StoreError::Database)
     }
 
+    /// Flushes, writes a last snapshot and closes, however many handles there are; what is put after that is lost.
+    pub(crate) async fn close(&self) {
+        let handle = Arc::clone(&self.0);
+        // It fails only if closing panicked, which has been logged.
+        let _ = tokio::task::spawn_blocking(move || handle.close()).await;
+    }
+
     async fn read(&self, tree: Tree, id: InfoHash) -> Option<Vec<u8>> {
         let (answer, wait) = oneshot::channel();
         self.0.mailbox.read(tree, id.as_bytes(), answer);
@@ -220,12 +227,18 @@ impl Store {
     }
 }
 
-impl Drop for Handle {
-    fn drop(&mut self) {
+impl Handle {
+    fn close(&self) {
         self.mailbox.close();
         if let Some(thread) = self.thread.lock().take() {
             // A panic of that thread has been logged there; there is nobody left to tell.
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.close();
     }
 }

@@ -91,6 +91,19 @@ fn a_removed_torrent_stays_removed_and_may_come_again() {
 }
 
 #[test]
+fn closing_flushes_though_others_hold_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    store.put_torrent(&record(1)).unwrap();
+    wait(store.close());
+    let (_again, loaded) = Store::open(dir.path()).unwrap();
+    assert_eq!(loaded.torrents, [record(1)]);
+    assert!(dir.path().join("snapshot").exists());
+    assert!(matches!(wait(store.flush()), Err(StoreError::Closed)));
+    assert_eq!(wait(store.get_have(id(1), 8)), None);
+}
+
+#[test]
 fn a_complete_torrent_needs_no_bitfield() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(dir.path()).unwrap();

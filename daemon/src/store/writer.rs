@@ -12,13 +12,15 @@ const RETRY: Duration = Duration::from_secs(10);
 /// How old a snapshot gets while there are changes: what a damaged database costs at most, besides what the metainfo
 /// files tell.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(600);
+/// When the first snapshot of a run is due: not while everything else starts too.
+const SNAPSHOT_FIRST: Duration = Duration::from_secs(60);
 /// A larger snapshot is not written when closing, so that btd stops fast; the last one is at most [`SNAPSHOT_EVERY`] old.
 const SNAPSHOT_AT_CLOSE: u64 = 16 * 1024 * 1024;
 
 /// Commits, answers and snapshots until the mailbox is closed.
 pub(super) fn run(mut owner: Owner, mailbox: &Mailbox) {
     let mut retry_at = None;
-    let mut snapshots = Snapshots { due: Instant::now() + SNAPSHOT_EVERY, changed: true, size: 0 };
+    let mut snapshots = Snapshots { due: Instant::now() + SNAPSHOT_FIRST, changed: true, size: 0 };
     loop {
         let work = mailbox.take(retry_at);
         if let Some((changes, waiting)) = work.commit {
