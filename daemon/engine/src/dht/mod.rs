@@ -1,6 +1,6 @@
 //! A node of the DHT (BEP 5), in both families (BEP 32), as one state machine.
 //!
-//! [`Dht`] owns one [`overlay`] for each family (id, routing table), the queries under way, the lookups, what is stored for
+//! [`Dht`] owns one `Overlay` for each family (id, routing table), the queries under way, the lookups, what is stored for
 //! others, and the accounts of strangers. It routes events to them and puts what they want sent into [`Out`]. Time comes
 //! in with every call; all randomness comes from the seed it was made with.
 //!
