@@ -2,6 +2,7 @@
 
 mod clock;
 mod dht;
+mod filter;
 mod gate;
 mod http;
 mod log;

@@ -44,6 +44,9 @@ pub(crate) fn run(gathered: Gathered) -> anyhow::Result<()> {
     // Fails only if there is one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let logs = log::init(&gathered.log_filter(), gathered.start.log_json).map_err(anyhow::Error::msg)?;
+    if let Some(file) = &gathered.file {
+        tracing::info!("settings of {} are in force", file.display());
+    }
     gathered.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let (store, loaded) = Store::open(&gathered.state_dir)?;
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -55,6 +58,7 @@ pub(crate) fn run(gathered: Gathered) -> anyhow::Result<()> {
     };
     let (options, warnings) = gathered.settle(loaded.settings.as_ref())?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    logs.set_filter(&options.log_filter()).map_err(anyhow::Error::msg)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(options, store, loaded, logs, door))
 }
@@ -72,6 +76,7 @@ async fn serve(
     let (shared, listeners) = start(&settings, &options, store, web.clone())?;
     let session = Session::new(Arc::clone(&shared), options, web, logs);
     let dht_state = loaded.dht.clone().unwrap_or_default();
+    shared.load_filter().await.map_err(anyhow::Error::msg)?;
     session.restore(loaded).await;
     for listener in listeners {
         tokio::spawn(gate::listen(listener, Arc::clone(&shared)));

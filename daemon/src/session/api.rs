@@ -75,7 +75,11 @@ impl Api for Session {
     }
 
     async fn torrent_resume(&self, Many { ids }: Many) -> Result<Outcomes, RpcError> {
-        let outcomes = self.for_each(ids, done(Live::resume)).await;
+        let resume = |live: &Rc<Live>| {
+            live.resume();
+            Ok(())
+        };
+        let outcomes = self.for_each(ids, resume).await;
         self.requeue().await;
         Ok(outcomes)
     }

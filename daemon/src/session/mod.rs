@@ -76,7 +76,10 @@ impl Session {
         let sum = |field: fn(&TorrentRecord) -> u64| loaded.torrents.iter().map(field).sum();
         self.shared.set_totals_at_start(sum(|record| record.downloaded), sum(|record| record.uploaded));
         for id in loaded.orphans {
-            let record = TorrentRecord::new(id, self.shared.download_dir(), crate::clock::unix_now());
+            let mut record = TorrentRecord::new(id, self.shared.download_dir(), crate::clock::unix_now());
+            record.error = Some(
+                "its record was lost with a damaged state: move it to the folder that has its files, then resume it".to_owned(),
+            );
             self.restore_one(record).await;
         }
         for record in loaded.torrents {
@@ -162,7 +165,7 @@ impl Session {
     pub(crate) async fn stop(&self) {
         let stops = self.shared.shards().iter().map(ShardHandle::stop);
         futures_util::future::join_all(stops).await;
-        if let Err(error) = self.shared.store.flush().await {
+        if let Err(error) = self.shared.store.close().await {
             tracing::error!("cannot save the state: {error}");
         }
     }

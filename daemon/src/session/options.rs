@@ -19,11 +19,17 @@ impl Session {
     /// `session.set`: all or nothing.
     pub(super) async fn change_settings(&self, patch: SettingsPatch) -> Result<SettingsChanged, RpcError> {
         if let Some(filter) = &patch.log {
-            self.log
-                .set_filter(filter)
+            crate::log::filter(filter)
                 .map_err(|error| RpcError::new(ErrorKind::InvalidParams, format!("log: {error}")))?;
         }
         let changed = self.options.lock().set(&patch)?;
+        if patch.log.is_some() {
+            let filter = self.options.lock().log_filter();
+            self.log.set_filter(&filter).map_err(|error| RpcError::new(ErrorKind::Internal, error))?;
+        }
+        if patch.ip_filter.is_some() {
+            self.shared.load_filter().await.map_err(|error| RpcError::new(ErrorKind::Disk, error))?;
+        }
         self.options_changed().await?;
         Ok(changed)
     }

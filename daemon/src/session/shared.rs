@@ -4,6 +4,7 @@ use super::registry::Registry;
 use crate::{
     clock::Clock,
     dht::DhtHandle,
+    filter::Filter,
     net::Sockets,
     pump::meter::Meter,
     settings,
@@ -12,6 +13,7 @@ use crate::{
     store::{Store, StoreError, TorrentRecord},
     trackers::Trackers,
 };
+use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use proto::{
     bitfield::Bitfield,
@@ -64,6 +66,7 @@ pub(crate) struct Shared {
     half_open: Places,
     witnesses: Mutex<BTreeMap<IpAddr, IpAddr>>,
     banned: Mutex<BTreeSet<IpAddr>>,
+    filter: ArcSwap<Filter>,
     incoming: AtomicBool,
 }
 
@@ -151,6 +154,7 @@ impl Shared {
             dht: OnceLock::new(),
             witnesses: Mutex::default(),
             banned: Mutex::default(),
+            filter: ArcSwap::default(),
             incoming: AtomicBool::new(false),
         })
     }
@@ -241,7 +245,28 @@ impl Shared {
 
     /// Whether an address may be connected at all.
     pub(crate) fn allows(&self, ip: IpAddr) -> bool {
-        !self.banned.lock().contains(&ip)
+        !self.filter.load().blocks(ip) && !self.banned.lock().contains(&ip)
+    }
+
+    /// Reads the blocklist that the settings name, if they name one. On an error the old one stays in force.
+    pub(crate) async fn load_filter(&self) -> Result<(), String> {
+        let path = self.settings().ip_filter.clone();
+        if path.is_empty() {
+            self.filter.store(Arc::default());
+            return Ok(());
+        }
+        let shown = path.clone();
+        let loaded = tokio::task::spawn_blocking(move || Filter::load(Path::new(&path))).await;
+        let filter = loaded
+            .map_err(|_| "reading the blocklist failed".to_owned())?
+            .map_err(|error| format!("cannot read the blocklist {shown}: {error}"))?;
+        tracing::info!(
+            "{} address ranges of {shown} are blocked; {} lines were no ranges",
+            filter.len(),
+            filter.skipped
+        );
+        self.filter.store(Arc::new(filter));
+        Ok(())
     }
 
     /// Refuses an address until btd stops.

@@ -130,7 +130,9 @@ impl Shard {
             max_connections: settings.max_connections_per_torrent,
             half_open: settings.half_open,
         };
-        Torrent::new(config, have, piece_priorities(record, info))
+        let mut torrent = Torrent::new(config, have, piece_priorities(record, info));
+        torrent.set_exchange(settings.pex);
+        torrent
     }
 
     /// The strategy in force for a torrent: the session's, its own over it, and its `sequential` over that.
@@ -218,7 +220,11 @@ impl Live {
             }
             state.standing.checking = Some(0.0);
             state.record.error = None;
-            state.standing.record_unsaved = true;
+            // A kill in the midst of the check must not bring the old claims back.
+            state.record.complete = false;
+            let now = self.shard().clock.now();
+            self.save_record(&mut state, now);
+            self.shard().shared.store.clear_have(self.id());
         }
         self.settle();
         self.begin_check();
@@ -244,7 +250,11 @@ impl Live {
     }
 
     /// Goes on, and tries again after an error.
-    pub(crate) fn resume(&self) {
+    pub(crate) fn resume(self: &Rc<Self>) {
+        let suspect = std::mem::take(&mut self.state.borrow_mut().standing.suspect);
+        if suspect && self.state.borrow().standing.checking.is_none() {
+            self.recheck();
+        }
         self.change(|record| {
             record.paused = false;
             record.error = None;
@@ -286,6 +296,7 @@ impl Live {
             let strategy = self.shard().strategy_of(&state.record);
             (strategy, priorities, settings.max_connections_per_torrent, settings.half_open)
         };
+        self.state.borrow_mut().machine.set_exchange(self.shard().shared.settings().pex);
         self.feed(Event::Strategy(Box::new(strategy)));
         if let Some(priorities) = priorities {
             self.feed(Event::Priorities(priorities));

@@ -8,7 +8,7 @@ use crate::{
 use engine::out::{Event, PeerKey};
 use proto::{
     id::PeerId,
-    wire::{Caps, Handshake, LOCAL_IDS, Limits},
+    wire::{Caps, Handshake, Limits},
 };
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
@@ -64,19 +64,19 @@ impl Live {
         place: OwnedSemaphorePermit,
     ) {
         let caps = self.handshake().caps.and(theirs);
-        let conn = {
+        let (conn, offered) = {
             let mut state = self.state.borrow_mut();
             let key = PeerKey(state.next_key);
             state.next_key += 1;
             let conn = Conn::new(key, addr);
             state.conns.insert(key, Rc::clone(&conn));
-            conn
+            (conn, state.machine.offered_ids())
         };
         let limits = Limits {
             pieces: self.content().map_or(0, |content| content.info.layout.pieces()),
             ..Limits::default()
         };
-        let pump = Pump::new(stream, Rc::clone(&conn), Rc::clone(self), Intake::new(limits, LOCAL_IDS));
+        let pump = Pump::new(stream, Rc::clone(&conn), Rc::clone(self), Intake::new(limits, offered));
         self.feed(Event::Connected { peer: conn.key, addr, outgoing, id, caps });
         spawn_local(async move {
             let _place = place;

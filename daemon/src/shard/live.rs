@@ -189,6 +189,7 @@ impl Live {
         for block in run {
             self.feed(Event::PieceGone { piece: block.piece });
         }
+        self.state.borrow_mut().standing.suspect = true;
         self.disk_failed(error);
     }
 

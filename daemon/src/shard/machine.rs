@@ -5,7 +5,7 @@ use engine::{
     out::{Event, Out, PeerKey},
     torrent::{PeerView, Stats, Torrent},
 };
-use proto::{layout::Block, time::Instant};
+use proto::{layout::Block, time::Instant, wire::ExtIds};
 use std::net::SocketAddr;
 
 /// A fetch of metadata becomes a torrent, once. Both speak the same events and actions.
@@ -37,6 +37,21 @@ impl Machine {
             Self::Torrent(torrent) => torrent.deadline(),
         };
         deadline.map(|(at, _)| at)
+    }
+
+    /// The extension ids that we listen to.
+    pub(super) fn offered_ids(&self) -> ExtIds {
+        match self {
+            Self::Fetch(fetch) => fetch.offered_ids(),
+            Self::Torrent(torrent) => torrent.offered_ids(),
+        }
+    }
+
+    /// Whether peers are exchanged with peers.
+    pub(super) fn set_exchange(&mut self, on: bool) {
+        if let Self::Torrent(torrent) = self {
+            torrent.set_exchange(on);
+        }
     }
 
     /// The torrent, once the metainfo is known.

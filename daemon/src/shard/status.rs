@@ -1,7 +1,10 @@
 //! Whether a torrent runs, and why not; what is saved of it, and what is shown.
 
 use super::live::{Live, State};
-use crate::{clock::unix_now, storage::DiskError};
+use crate::{
+    clock::unix_now,
+    storage::DiskError,
+};
 use engine::out::{DropReason, Event};
 use proto::{bitfield::Bitfield, time::Instant};
 use std::time::Duration;
@@ -13,7 +16,7 @@ const SAVE_HAVE: Duration = Duration::from_secs(2);
 const SAVE_RECORD: Duration = Duration::from_secs(30);
 
 /// What stands between a torrent and running, besides what its record says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Standing {
     /// Existing data is being checked; how much of it is done, 0 to 1.
     pub(super) checking: Option<f64>,
@@ -33,6 +36,10 @@ pub(super) struct Standing {
     pub(super) moving: bool,
     /// When payload last moved, in Unix seconds.
     pub(super) active_at: Option<u64>,
+    /// A held piece could not be read: the data is checked when the user resumes the torrent.
+    pub(super) suspect: bool,
+    /// Syncs under way.
+    pub(super) syncing: u32,
     /// What is held and being synced, to be recorded after that.
     pub(super) have_to_save: Option<Bitfield>,
     /// When these were last saved.
@@ -84,6 +91,10 @@ impl Live {
         state.standing.record_unsaved = true;
         state.standing.have_unsaved = true;
         state.standing.changed = true;
+        // Makes the files of length zero, which no piece would.
+        if self.content().is_some_and(|content| content.storage.sync().is_ok()) {
+            state.standing.syncing += 1;
+        }
     }
 
     /// The disk failed under this torrent: it stops with the reason, and only the user starts it again.
@@ -134,9 +145,12 @@ impl Live {
         state.standing.have_saved = now;
         let shared = &self.shard().shared;
         if shared.settings().sync_writes {
-            // While storage is too busy to sync, the pieces stay unsaved, and the next tick asks again.
-            state.standing.have_unsaved = content.storage.sync().is_err();
-            state.standing.have_to_save = Some(have);
+            // While a sync is under way or storage is too busy for one, the pieces stay unsaved, and the next tick asks again.
+            if state.standing.syncing == 0 && content.storage.sync().is_ok() {
+                state.standing.syncing += 1;
+                state.standing.have_unsaved = false;
+                state.standing.have_to_save = Some(have);
+            }
             return;
         }
         state.standing.have_unsaved = false;

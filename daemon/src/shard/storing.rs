@@ -1,7 +1,7 @@
 //! What storage answers, passed on to the torrent it is for.
 
 use super::{Shard, live::Live};
-use crate::storage::{Buf, DiskError, StorageEvent, TorrentKey};
+use crate::storage::{Buf, DiskError, DiskErrorKind, StorageEvent, TorrentKey};
 use engine::out::{Event, PeerKey};
 use proto::layout::Block;
 use std::sync::atomic::Ordering;
@@ -68,7 +68,12 @@ impl Live {
         match (result, conn) {
             (Ok(blocks), Some(conn)) => conn.queue_blocks(blocks),
             (Ok(_), None) => {}
-            (Err(error), _) => self.disk_failed(&error),
+            (Err(error), conn) => {
+                // Which block it was is not told: the pieces are found wanting when the torrent is checked on resuming.
+                drop(conn);
+                self.disk_failed(&error);
+                self.state.borrow_mut().standing.suspect = true;
+            }
         }
     }
 
@@ -81,13 +86,20 @@ impl Live {
     }
 
     fn check_failed(&self, error: &DiskError) {
+        if error.kind == DiskErrorKind::Cancelled {
+            return;
+        }
         self.state.borrow_mut().standing.checking = None;
         self.disk_failed(error);
     }
 
     /// The data is on the disk for good: what was held when that was asked for may be recorded.
     fn synced(&self, result: Result<(), DiskError>) {
-        let have = self.state.borrow_mut().standing.have_to_save.take();
+        let have = {
+            let mut state = self.state.borrow_mut();
+            state.standing.syncing = state.standing.syncing.saturating_sub(1);
+            state.standing.have_to_save.take()
+        };
         match (result, have) {
             (Ok(()), Some(have)) => {
                 let mut state = self.state.borrow_mut();

@@ -31,7 +31,7 @@ impl Torrent {
         let only_public = |id: Option<u8>| id.filter(|_| public);
         ExtIds {
             ut_metadata: only_public(LOCAL_IDS.ut_metadata),
-            ut_pex: only_public(LOCAL_IDS.ut_pex),
+            ut_pex: only_public(LOCAL_IDS.ut_pex).filter(|_| self.exchange),
             ut_holepunch: None,
             ..LOCAL_IDS
         }

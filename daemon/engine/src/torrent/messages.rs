@@ -218,7 +218,7 @@ impl Torrent {
             peer.listens = Some(addr);
             self.candidates.listens(now, addr);
         }
-        if shake.ids.ut_pex.is_some() && !self.config.private {
+        if shake.ids.ut_pex.is_some() && self.offered_ids().ut_pex.is_some() {
             self.arm_exchange(now);
         }
         self.drop_if_both_complete(now, key, out);

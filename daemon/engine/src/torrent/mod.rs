@@ -54,6 +54,8 @@ pub struct Torrent {
     /// Peers that left lately, to ban them for what they sent.
     left: VecDeque<(PeerKey, SocketAddr, PeerId)>,
     upload_limit: Option<u64>,
+    /// Peers are exchanged with peers (BEP 11), unless the torrent is private.
+    exchange: bool,
 
     timer: Option<(Instant, Why)>,
     next_rechoke: Instant,
@@ -126,12 +128,18 @@ impl Torrent {
             next_exchange: Instant::START,
             rounds: [Instant::START; 2],
             chores: Chores::default(),
+            exchange: true,
             down: Meter::default(),
             up: Meter::default(),
             totals: Totals::default(),
             scratch: Scratch::default(),
             config,
         }
+    }
+
+    /// Whether peers are exchanged with peers (BEP 11). On at first; private torrents never do. For connections to come.
+    pub fn set_exchange(&mut self, on: bool) {
+        self.exchange = on;
     }
 
     /// Something happened.

@@ -51,7 +51,7 @@ impl Torrent {
 
     /// Whether anyone wants to be told of others.
     pub(super) fn has_exchange(&self) -> bool {
-        !self.config.private && self.peers.iter().any(|peer| peer.ids.ut_pex.is_some())
+        self.offered_ids().ut_pex.is_some() && self.peers.iter().any(|peer| peer.ids.ut_pex.is_some())
     }
 
     /// Sets the timer for the next exchange.
