@@ -44,9 +44,6 @@ pub(crate) fn run(gathered: Gathered) -> anyhow::Result<()> {
     // Fails only if there is one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let logs = log::init(&gathered.log_filter(), gathered.start.log_json).map_err(anyhow::Error::msg)?;
-    if let Some(file) = &gathered.file {
-        tracing::info!("settings of {} are in force", file.display());
-    }
     gathered.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let (store, loaded) = Store::open(&gathered.state_dir)?;
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));

@@ -165,9 +165,7 @@ impl Session {
     pub(crate) async fn stop(&self) {
         let stops = self.shared.shards().iter().map(ShardHandle::stop);
         futures_util::future::join_all(stops).await;
-        if let Err(error) = self.shared.store.close().await {
-            tracing::error!("cannot save the state: {error}");
-        }
+        self.shared.store.close().await;
     }
 }
 

@@ -1,10 +1,7 @@
 //! Whether a torrent runs, and why not; what is saved of it, and what is shown.
 
 use super::live::{Live, State};
-use crate::{
-    clock::unix_now,
-    storage::DiskError,
-};
+use crate::{clock::unix_now, storage::DiskError};
 use engine::out::{DropReason, Event};
 use proto::{bitfield::Bitfield, time::Instant};
 use std::time::Duration;

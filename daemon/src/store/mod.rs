@@ -158,6 +158,11 @@ impl Store {
         Ok(self.0.mailbox.put(Tree::Have, id.as_bytes(), have.as_bytes())?)
     }
 
+    /// Forgets which pieces are held, before a check and whenever files were changed by others.
+    pub(crate) fn clear_have(&self, id: InfoHash) {
+        self.0.mailbox.clear(Tree::Have, id.as_bytes());
+    }
+
     /// Which of `pieces` pieces are held; `None` is unknown, so that the data must be checked.
     pub(crate) async fn get_have(&self, id: InfoHash, pieces: u32) -> Option<Bitfield> {
         let bytes = self.read(Tree::Have, id).await?;
