@@ -1,6 +1,6 @@
 //! A daemon of paper: the real API trait over HTTP and WebSocket with a token, and a list of torrents behind it.
 
-#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, missing_docs, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
 mod stub;
 

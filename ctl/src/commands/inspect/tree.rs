@@ -31,7 +31,8 @@ pub(super) fn render(files: &[FileEntry], out: &Output) -> String {
         children(node, "", out, &mut text);
     }
     if pads > 0 {
-        let padding = format!("and {pads} stretches of padding, {} in all", Size(pad_bytes));
+        let noun = if pads == 1 { "stretch" } else { "stretches" };
+        let padding = format!("and {pads} {noun} of padding, {} in all", Size(pad_bytes));
         text.push_str(&format!("{}\n", out.paint(Style::Dim, &padding)));
     }
     text
@@ -93,7 +94,7 @@ mod tests {
              │   ├── one  10 B\n\
              │   └── two  20 B\n\
              └── b  1.00 KiB\n\
-             and 1 stretches of padding, 5 B in all\n"
+             and 1 stretch of padding, 5 B in all\n"
         );
     }
 }
