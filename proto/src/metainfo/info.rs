@@ -90,7 +90,7 @@ impl Info {
 
     /// Whether the torrent has no version 1 side. [`Info::info_hash`] is then the beginning of its version 2 hash.
     pub fn is_v2_only(&self) -> bool {
-        self.v2_hash.is_some() && self.hashes.is_empty() && self.layout.pieces() > 0
+        self.v2_hash.is_some_and(|hash| hash[..ID_LEN] == self.info_hash.0)
     }
 
     /// The version 2 side (BEP 52), if there is one. It is read anew each time: few need it, and a tree of many files is large.

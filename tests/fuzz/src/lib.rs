@@ -8,7 +8,7 @@ use proto::{
     id::{InfoHash, PeerId},
     krpc::{self, DecodeError},
     magnet::Magnet,
-    metainfo::{Info, Metainfo},
+    metainfo::{Info, Metainfo, v2::Tree},
     time::Instant,
     tracker::{self, AnnounceEvent, AnnounceRequest, AnnounceResponse, TrackerError, TrackerUrl, udp},
     wire::{self, ExtIds, Extension, Handshake, LOCAL_IDS, Message, Next, WireError},
@@ -59,11 +59,30 @@ pub fn metainfo(data: &[u8]) {
     if let Ok(info) = Info::parse(data) {
         check_info(&info);
     }
-    let Ok(torrent) = Metainfo::parse(data) else { return };
+    let Ok(torrent) = Metainfo::parse_any(data) else { return };
+    assert_eq!(Metainfo::parse(data).is_err(), torrent.info.is_v2_only(), "v2 alone is read on demand only");
     check_info(&torrent.info);
-    let again = Metainfo::parse(&torrent.to_bytes()).expect("what we write can be read");
+    if let Ok(Some(tree)) = torrent.info.tree() {
+        check_tree(&tree);
+    }
+    // Whether the layers are well formed is nobody's promise, but reading them must end well.
+    let layers = torrent.piece_layers();
+    let again = Metainfo::parse_any(&torrent.to_bytes()).expect("what we write can be read");
     assert_eq!(again.info, torrent.info);
     assert_eq!(again.outer, torrent.outer);
+    assert_eq!(again.piece_layers(), layers);
+}
+
+/// Every file starts at a piece, after the one before.
+fn check_tree(tree: &Tree) {
+    let mut end = 0;
+    for file in &tree.files {
+        let entry = &file.entry;
+        assert!(entry.offset >= end && file.root.is_some() == (entry.length > 0));
+        assert!(entry.length == 0 || entry.offset.is_multiple_of(u64::from(tree.layout.piece_length())));
+        end = entry.range().end;
+    }
+    assert_eq!(end, tree.layout.total());
 }
 
 fn check_info(info: &Info) {
@@ -82,7 +101,9 @@ fn check_info(info: &Info) {
         }
     }
     assert_eq!(end, info.layout.total());
-    assert_eq!(info.piece_hashes().len(), info.layout.pieces() as usize * 20);
+    if !info.is_v2_only() {
+        assert_eq!(info.piece_hashes().len(), info.layout.pieces() as usize * 20);
+    }
 }
 
 /// A link written anew says the same.
