@@ -28,10 +28,10 @@ fn list_is_aligned_text_in_a_pipe() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(
         ran.stdout,
-        "ID        STATE         DONE  SIZE  DOWN  UP  RATIO  PEERS  ETA  NAME\n\
-         aaaa1000  downloading  50.0%  1.0G     -   -   0.00      0    -  debian.iso\n\
-         aaaa2000  seeding       100%  1.0G     -   -   0.00      0    -  locked\n\
-         bbbb0000  paused        0.0%  1.0G     -   -   0.00      0    -  abcdef\n"
+        "ID        STATE         DONE  SIZE  DOWN/s  UP/s  RATIO  PEERS  ETA  NAME\n\
+         aaaa1000  downloading  50.0%  1.0G       -     -   0.00      0    -  debian.iso\n\
+         aaaa2000  seeding       100%  1.0G       -     -   0.00      0    -  locked\n\
+         bbbb0000  paused        0.0%  1.0G       -     -   0.00      0    -  abcdef\n"
     );
     assert_eq!(ran.stderr, "");
 }
@@ -120,7 +120,7 @@ fn add_sends_what_the_daemon_cannot_see() {
     assert_eq!(daemon.run(["add", &"a".repeat(40)]).code, 0);
     assert_eq!(daemon.state.last("torrent.add")["source"], magnet);
 
-    assert_eq!(daemon.run(["add", "nothing.torrent"]).code, 5);
+    assert_eq!(daemon.run(["add", "nothing.torrent"]).code, 1);
     assert_eq!(daemon.run(["add", "page.torrent"]).code, 1);
     let bad = daemon.run(["add", "bad.torrent"]);
     assert_eq!(bad.code, 1);

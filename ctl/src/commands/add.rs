@@ -139,19 +139,15 @@ fn from_argument(name: &str) -> Result<Source> {
     if let Some(link) = link(name) {
         return Ok(Source::Link(link));
     }
-    read_file(Path::new(name)).map(Source::Metainfo).map_err(|failure| match failure.code {
-        Code::NotFound => {
-            failure.advise("a source is a .torrent file, a magnet link, an http(s) URL, an info-hash, or -")
-        }
-        _ => failure,
-    })
+    read_file(Path::new(name)).map(Source::Metainfo)
 }
 
 /// The bytes of a .torrent file, if they look like one.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     let name = path.display();
     let cannot = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::new(Code::NotFound, format!("there is no file {name}")),
+        io::ErrorKind::NotFound => Failure::failed(format!("there is no file {name}"))
+            .advise("a source is a .torrent file, a magnet link, an http(s) URL, an info-hash, or -"),
         _ => Failure::failed(format!("cannot read {name}: {error}")),
     };
     let file = File::open(path).map_err(cannot)?;

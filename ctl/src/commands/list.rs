@@ -6,7 +6,7 @@ use crate::{
     ids::unique_digits,
     render::{
         Output, Style,
-        format::{duration, percent, short, short_rate},
+        format::{duration, percent, short},
         table::{Cell, Column, Table},
     },
 };
@@ -160,37 +160,41 @@ fn text(list: &TorrentList, out: &Output) -> String {
         Column::left("STATE"),
         Column::right("DONE"),
         Column::right("SIZE"),
-        Column::right("DOWN"),
-        Column::right("UP"),
-        Column::right("RATIO").spare(2),
-        Column::right("PEERS").spare(1),
-        Column::right("ETA").spare(3),
+        Column::right("DOWN/s"),
+        Column::right("UP/s").spare(1),
+        Column::right("RATIO").spare(3),
+        Column::right("PEERS").spare(2),
+        Column::right("ETA"),
         Column::left("NAME").shrinks(),
     ]);
     let digits = unique_digits(list.torrents.iter().map(|row| row.id));
     for row in &list.torrents {
         table.row(cells(row, digits));
+        // Why a torrent stands still.
+        if let Some(reason) = row.error.as_ref().or(row.message.as_ref()) {
+            table.note(style(row.state), reason);
+        }
     }
     table.render(out)
 }
 
+/// Bytes, short; a dash for nothing.
+fn some(bytes: u64) -> String {
+    if bytes == 0 { "-".to_owned() } else { short(bytes) }
+}
+
 fn cells(row: &Row, digits: usize) -> Vec<Cell> {
     let style = style(row.state);
-    // Why a torrent stands still belongs beside its name.
-    let name = match row.error.as_ref().or(row.message.as_ref()) {
-        Some(reason) => format!("{} ({reason})", row.name),
-        None => row.name.clone(),
-    };
     vec![
         Cell::new(Style::Dim, &row.id.to_string()[..digits]),
         Cell::new(style, row.state.name()),
         percent(row.progress).into(),
         if row.size == 0 && row.state == State::Metadata { "-".into() } else { short(row.size).into() },
-        short_rate(row.download_rate).into(),
-        short_rate(row.upload_rate).into(),
+        some(row.download_rate).into(),
+        some(row.upload_rate).into(),
         format!("{:.2}", row.ratio).into(),
         row.peers.to_string().into(),
         row.eta.map_or_else(|| "-".to_owned(), duration).into(),
-        Cell::new(if row.state == State::Error { Style::Red } else { Style::Plain }, name),
+        Cell::new(if row.state == State::Error { Style::Red } else { Style::Plain }, &row.name),
     ]
 }

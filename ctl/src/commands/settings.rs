@@ -8,12 +8,18 @@ use crate::{
         table::{Cell, Column, Table},
     },
 };
-use proto::rpc::{
-    self, ApiClient, SettingsPatch,
-    params::Empty,
-    session::{Origin, SettingsReport},
+use proto::{
+    rpc::{
+        self, ApiClient, SettingsPatch,
+        params::Empty,
+        session::{Origin, SettingsReport},
+    },
+    size::Size,
 };
 use serde_json::{Map, Value};
+
+/// Settings that are bytes; a person reads them with a unit.
+const SIZES: [&str; 3] = ["download_limit", "upload_limit", "cache"];
 
 /// `btctl settings`.
 #[derive(Debug, clap::Args)]
@@ -99,7 +105,10 @@ fn table(report: &SettingsReport, values: &Value, names: &[String], out: &Output
     for &name in rpc::Settings::FIELDS {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             let origin = report.origins.get(name).copied().unwrap_or_default();
-            let value = plain(&values[name]);
+            let value = match values[name].as_u64() {
+                Some(bytes) if bytes >= 1024 && SIZES.contains(&name) => Size(bytes).to_string(),
+                _ => plain(&values[name]),
+            };
             let style = if origin == Origin::Default { Style::Dim } else { Style::Plain };
             table.row([name.into(), Cell::new(style, origin_name(origin)), Cell::new(style, value)]);
         }
@@ -140,7 +149,7 @@ mod tests {
     #[test]
     fn what_is_typed_becomes_the_setting() {
         assert_eq!(patch("dht", "on").unwrap().dht, Some(true));
-        assert_eq!(patch("download_limit", "5MiB").unwrap().download_limit, Some(proto::size::Size(5 << 20)));
+        assert_eq!(patch("download_limit", "5MiB").unwrap().download_limit, Some(Size(5 << 20)));
         assert_eq!(patch("seed_ratio_limit", "1.5").unwrap().seed_ratio_limit, Some(1.5));
         assert_eq!(patch("bind", "10.0.0.1, ::1").unwrap().bind.unwrap().len(), 2);
         assert_eq!(patch("download_dir", "/srv/a=b").unwrap().download_dir.unwrap(), "/srv/a=b");

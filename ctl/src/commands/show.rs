@@ -291,10 +291,6 @@ fn tracker_table(trackers: &[Tracker], out: &Output) -> String {
             TrackerState::Unsupported => (Style::Dim, "unsupported"),
         };
         let next = tracker.next_at.map_or_else(|| "-".to_owned(), |at| duration(at.saturating_sub(now)));
-        let url = match &tracker.message {
-            Some(message) => format!("{} ({message})", tracker.url),
-            None => tracker.url.clone(),
-        };
         table.row([
             tracker.tier.to_string().into(),
             Cell::new(style, state),
@@ -302,8 +298,11 @@ fn tracker_table(trackers: &[Tracker], out: &Output) -> String {
             told(tracker.leechers).into(),
             told(tracker.peers).into(),
             next.into(),
-            url.into(),
+            Cell::from(&tracker.url),
         ]);
+        if let Some(message) = &tracker.message {
+            table.note(style, message);
+        }
     }
     table.render(out)
 }

@@ -63,12 +63,15 @@ fn table(report: &StrategyReport, out: &Output) -> String {
     table.render(out)
 }
 
-/// The names of a strategy enum, in flags as on the wire.
+/// The names of a strategy enum, in flags as on the wire; `on` is the default.
 fn one_of<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
-    T: DeserializeOwned + Clone + Send + Sync + 'static,
+    T: DeserializeOwned + Default + Clone + Send + Sync + 'static,
 {
-    PossibleValuesParser::new(names).try_map(|name| serde_json::from_value::<T>(name.into()))
+    PossibleValuesParser::new(names).try_map(|name| match name.as_str() {
+        "on" => Ok(T::default()),
+        _ => serde_json::from_value::<T>(name.into()),
+    })
 }
 
 /// `btctl set-strategy`.
@@ -93,8 +96,8 @@ pub(crate) struct SetStrategy {
 #[command(next_help_heading = "Choking")]
 struct Choke {
     /// Who is unchoked while downloading.
-    #[arg(long, value_name = "RULE", num_args = 0..=1, require_equals = true, default_missing_value = "tit-for-tat")]
-    #[arg(value_parser = one_of::<Choking>(&["tit-for-tat", "rate-based", "off"]))]
+    #[arg(long, value_name = "RULE", num_args = 0..=1, default_missing_value = "tit-for-tat")]
+    #[arg(value_parser = one_of::<Choking>(&["tit-for-tat", "rate-based", "on", "off"]))]
     choking: Option<Choking>,
     /// Unchoke everyone who is interested.
     #[arg(long, conflicts_with = "choking")]
@@ -110,7 +113,7 @@ struct Choke {
     #[arg(long, value_name = "SECONDS")]
     rechoke_interval: Option<u32>,
     /// Give a choked peer a slot now and then.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(value_parser = parse_switch)]
     optimistic_unchoking: Option<bool>,
     /// Give slots by merit only.
@@ -123,7 +126,7 @@ struct Choke {
     #[arg(long, value_name = "SECONDS")]
     optimistic_interval: Option<u32>,
     /// Take the slot of a peer that stops sending.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(value_parser = parse_switch)]
     anti_snubbing: Option<bool>,
     /// Bear with peers that stop sending.
@@ -139,7 +142,7 @@ struct Choke {
 #[command(next_help_heading = "Picking pieces")]
 struct Pick {
     /// Fetch the pieces first that the fewest peers have.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(value_parser = parse_switch)]
     rarest_first: Option<bool>,
     /// Fetch pieces in random order.
@@ -153,14 +156,14 @@ struct Pick {
     #[arg(long, value_name = "N")]
     random_first: Option<u32>,
     /// Finish started pieces before any other.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(value_parser = parse_switch)]
     strict_priority: Option<bool>,
     /// Start pieces freely.
     #[arg(long, conflicts_with = "strict_priority")]
     no_strict_priority: bool,
     /// As a seed, reveal pieces one at a time.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(value_parser = parse_switch)]
     super_seeding: Option<bool>,
     /// As a seed, say at once what we have.
@@ -173,8 +176,8 @@ struct Pick {
 #[command(next_help_heading = "Redundant requests")]
 struct Redundancy {
     /// When the last blocks are asked of several peers.
-    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "all-requested")]
-    #[arg(value_parser = one_of::<Endgame>(&["off", "all-requested", "less-left-than-in-flight"]))]
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, default_missing_value = "all-requested")]
+    #[arg(value_parser = one_of::<Endgame>(&["all-requested", "less-left-than-in-flight", "on", "off"]))]
     endgame: Option<Endgame>,
     /// Never ask several peers for the last blocks.
     #[arg(long, conflicts_with = "endgame")]
@@ -183,7 +186,7 @@ struct Redundancy {
     #[arg(long, value_name = "N")]
     endgame_duplicates: Option<u32>,
     /// How many peers may be asked for one block at any time; 2 if no number is given.
-    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "2")]
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "2", value_parser = parse_bbs_plus)]
     bbs_plus: Option<u32>,
     /// Ask one peer for each block.
     #[arg(long, conflicts_with = "bbs_plus")]
@@ -195,6 +198,13 @@ fn parse_switch(text: &str) -> std::result::Result<bool, String> {
         "true" | "on" | "yes" => Ok(true),
         "false" | "off" | "no" => Ok(false),
         _ => Err("write on or off".to_owned()),
+    }
+}
+
+fn parse_bbs_plus(text: &str) -> std::result::Result<u32, String> {
+    match parse_switch(text) {
+        Ok(on) => Ok(1 + u32::from(on)),
+        Err(_) => text.parse().map_err(|_| "write a number of peers, or off".to_owned()),
     }
 }
 
@@ -305,6 +315,11 @@ mod tests {
         let values = patch("--endgame=less-left-than-in-flight --bbs-plus=3 --anti-snubbing=off").unwrap();
         assert_eq!(values.endgame, Some(Endgame::LessLeftThanInFlight));
         assert_eq!((values.bbs_plus, values.anti_snubbing), (Some(3), Some(false)));
+        let spaced = patch("--endgame off --bbs-plus off --choking on").unwrap();
+        assert_eq!(
+            (spaced.endgame, spaced.bbs_plus, spaced.choking),
+            (Some(Endgame::Off), Some(1), Some(Choking::TitForTat))
+        );
     }
 
     #[test]

@@ -64,17 +64,20 @@ impl<T: AsRef<str>> From<T> for Cell {
     }
 }
 
-/// Rows under a heading.
+/// Rows under a heading. A row may have a note, which stands under it on a terminal and behind it in a pipe, where a
+/// line is a row.
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
+    /// Notes by row, in order.
+    notes: Vec<(usize, Cell)>,
 }
 
 impl Table {
     /// An empty table.
     pub(crate) fn new(columns: impl Into<Vec<Column>>) -> Self {
-        Self { columns: columns.into(), rows: Vec::new() }
+        Self { columns: columns.into(), rows: Vec::new(), notes: Vec::new() }
     }
 
     /// Adds a row; it has a cell for each column.
@@ -84,14 +87,24 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// Adds a note to the last row.
+    pub(crate) fn note(&mut self, style: Style, text: &str) {
+        self.notes.push((self.rows.len().saturating_sub(1), Cell::new(style, text)));
+    }
+
     /// The table as text, for this output.
     pub(crate) fn render(&self, out: &Output) -> String {
         let mut widths = self.natural_widths();
         let shown = self.fit(&mut widths, out.width());
         let mut text = String::new();
         let head: Vec<Cell> = self.columns.iter().map(|column| Cell::new(Style::Dim, column.head)).collect();
-        for row in std::iter::once(&head).chain(&self.rows) {
+        self.line(&head, &widths, &shown, out, &mut text);
+        let mut notes = self.notes.iter().peekable();
+        for (at, row) in self.rows.iter().enumerate() {
             self.line(row, &widths, &shown, out, &mut text);
+            while let Some((_, note)) = notes.next_if(|(of, _)| *of == at) {
+                append(note, out, &mut text);
+            }
         }
         text
     }
@@ -151,6 +164,21 @@ impl Table {
     }
 }
 
+/// Puts a note to the line that `text` ends with.
+fn append(note: &Cell, out: &Output, text: &mut String) {
+    match out.width() {
+        Some(columns) => {
+            let indent = " ".repeat(GAP);
+            let content = elide(&note.text, columns.saturating_sub(2 * GAP));
+            text.push_str(&format!("{indent}└ {}\n", out.paint(note.style, &content)));
+        }
+        None => {
+            text.pop();
+            text.push_str(&format!(" ({})\n", note.text));
+        }
+    }
+}
+
 /// Names and values, one pair a line.
 #[derive(Debug, Default)]
 pub(crate) struct Pairs(Vec<(&'static str, String)>);
@@ -205,11 +233,13 @@ mod tests {
     fn a_pipe_gets_everything_aligned_without_trailing_spaces() {
         let out = Output::new(false, super::super::Color::Never);
         let plain = Output { terminal: false, ..out };
+        let mut table = table();
+        table.note(Style::Red, "no space left");
         assert_eq!(
-            table().render(&plain),
+            table.render(&plain),
             "ID        SIZE  RATIO  NAME\n\
              aaaaaaaa  1.5G    0.7  debian-12.0.0-amd64-netinst.iso\n\
-             bb           7   12.5  日本語.mkv\n"
+             bb           7   12.5  日本語.mkv (no space left)\n"
         );
     }
 
