@@ -212,6 +212,7 @@ fn set_and_set_strategy_send_what_is_named_and_nothing_else() {
 
     let ran = daemon.run(["set-strategy", "--no-endgame", "--bbs-plus=3", "--torrent", "bbbb"]);
     assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(ran.stdout.lines().count(), 3, "the two that were named, and the heading: {ran:?}");
     assert_eq!(
         daemon.state.last("strategy.set"),
         json!({ "id": format!("{:0<40}", "bbbb"), "endgame": "off", "bbs_plus": 3 })

@@ -81,7 +81,10 @@ impl Add {
         self.report(cx, &added)?;
         if self.watch && !added.is_empty() {
             let ids = added.iter().map(|added| added.id).collect();
-            super::watch::until_done(cx, ids).await?;
+            let watched = super::watch::until_done(cx, ids).await?;
+            if watched != Code::Ok {
+                return Ok(watched);
+            }
         }
         Ok(match failures.first() {
             None => Code::Ok,

@@ -38,15 +38,15 @@ impl Show {
             None => None,
         };
         let report = cx.call(cx.client.strategy_get(&StrategyGet { id })).await?;
-        cx.out.result(&report, |report| table(report, cx.out))?;
+        cx.out.result(&report, |report| table(report, StrategyPatch::FIELDS, cx.out))?;
         Ok(Code::Ok)
     }
 }
 
-fn table(report: &StrategyReport, out: &Output) -> String {
+fn table(report: &StrategyReport, names: &[impl AsRef<str>], out: &Output) -> String {
     let mut table = Table::new([Column::left("STRATEGY"), Column::left("FROM"), Column::left("VALUE")]);
     let values = serde_json::to_value(&report.strategy).unwrap_or_default();
-    for &name in StrategyPatch::FIELDS {
+    for name in names.iter().map(AsRef::as_ref) {
         let origin = report.origins.get(name).copied().unwrap_or_default();
         let style = if origin == Origin::Default { Style::Dim } else { Style::Plain };
         let value = match plain(&values[name]).as_str() {
@@ -193,6 +193,12 @@ struct Redundancy {
     no_bbs_plus: bool,
 }
 
+/// The names of what a patch changes.
+fn names(patch: &StrategyPatch) -> Vec<String> {
+    let patch = serde_json::to_value(patch).unwrap_or_default();
+    patch.as_object().into_iter().flat_map(|named| named.keys().cloned()).collect()
+}
+
 fn parse_switch(text: &str) -> std::result::Result<bool, String> {
     match text {
         "true" | "on" | "yes" => Ok(true),
@@ -214,7 +220,7 @@ fn either<T>(value: Option<T>, negated: bool, negative: T) -> Option<T> {
 }
 
 impl SetStrategy {
-    /// Makes the change and shows what is in force then.
+    /// Makes the change and shows what is in force then of what was named.
     pub(crate) async fn run(self, cx: &Context<'_>) -> Result {
         let patch = self.patch();
         patch.check().map_err(|error| Failure::usage(error.to_string().replace('_', "-")))?;
@@ -227,8 +233,9 @@ impl SetStrategy {
             Some(prefix) => Some(cx.one(prefix).await?),
             None => None,
         };
+        let named = [reset.clone(), names(&patch)].concat();
         let report = cx.call(cx.client.strategy_set(&StrategySet { id, reset, patch })).await?;
-        cx.out.result(&report, |report| table(report, cx.out))?;
+        cx.out.result(&report, |report| table(report, &named, cx.out))?;
         Ok(Code::Ok)
     }
 

@@ -8,7 +8,7 @@ use crate::{
         Output, Style, clean,
         format::{duration, percent, short_rate},
         live::{Live, bar},
-        text::{elide, pad},
+        text::{elide, pad, width},
     },
 };
 use clap::ValueEnum;
@@ -230,8 +230,9 @@ impl Display for Screen<'_> {
         let columns = self.out.width().unwrap_or(80);
         let room = self.live.room();
         let shown = if all.len() <= room { all.len() } else { room - 1 };
+        let longest = all.iter().take(shown).map(|torrent| width(&clean(&torrent.name))).max().unwrap_or(0);
         let mut lines: Vec<String> =
-            all.iter().take(shown).map(|torrent| line(torrent, columns, self.out)).collect();
+            all.iter().take(shown).map(|torrent| line(torrent, columns, longest, self.out)).collect();
         if shown < all.len() {
             lines.push(self.out.paint(Style::Dim, &format!("… and {} more", all.len() - shown)));
         }
@@ -243,13 +244,14 @@ impl Display for Screen<'_> {
 }
 
 /// Columns of everything in a line that is neither name nor bar, gaps included.
-const FIXED: usize = 52;
+const FIXED: usize = 44;
+const MIN_BAR: usize = 12;
 const MAX_BAR: usize = 40;
 /// One column stays free: some terminals wrap when the last one is written.
 const MARGIN: usize = 1;
 
-/// One torrent in a line of at most `columns`.
-fn line(torrent: &Torrent, columns: usize, out: &Output) -> String {
+/// One torrent in a line of less than `columns`, where the longest name shown has `longest`.
+fn line(torrent: &Torrent, columns: usize, longest: usize, out: &Output) -> String {
     let room = columns.saturating_sub(MARGIN);
     let free = room.saturating_sub(FIXED);
     let style = super::list::style(torrent.state);
@@ -265,11 +267,11 @@ fn line(torrent: &Torrent, columns: usize, out: &Output) -> String {
         let said = reason.unwrap_or(torrent.state.name());
         let name = elide(&name, room / 2);
         let said = clean(said);
-        let said = elide(&said, room.saturating_sub(crate::render::text::width(&name) + share.len() + 4));
+        let said = elide(&said, room.saturating_sub(width(&name) + share.len() + 4));
         return format!("{name}  {share}  {}", out.paint(style, &said));
     }
-    let bar_columns = (free / 2).min(MAX_BAR);
-    let name_columns = free - bar_columns;
+    let name_columns = longest.min(free - MIN_BAR);
+    let bar_columns = (free - name_columns).min(MAX_BAR);
     let bar = bar(torrent.progress, bar_columns);
     let peers = format!("{}/{}", torrent.seeds, torrent.peers);
     let left = match torrent.state {
@@ -277,7 +279,7 @@ fn line(torrent: &Torrent, columns: usize, out: &Output) -> String {
         other => other.name().to_owned(),
     };
     format!(
-        "{}  {}▏{share:>6} {:>9}↓ {:>9}↑ {peers:>7} {left:>9}",
+        "{}  {}▏{share:>6} {:>7}↓ {:>7}↑ {peers:>7} {left:>8}",
         pad(&elide(&name, name_columns), name_columns),
         out.paint(style, &bar),
         short_rate(torrent.download_rate),
@@ -288,7 +290,7 @@ fn line(torrent: &Torrent, columns: usize, out: &Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::{Color, text::width};
+    use crate::render::Color;
 
     fn torrent(byte: u8, state: State, progress: f64) -> Torrent {
         let mut torrent = Torrent::new(InfoHash([byte; 20]));
@@ -311,8 +313,10 @@ mod tests {
                 torrent.error = reason.map(str::to_owned);
                 torrent.message = reason.map(str::to_owned);
                 for columns in 40..200 {
-                    let line = line(&torrent, columns, &out);
-                    assert!(width(&line) < columns, "{columns}: {line}");
+                    for longest in [10, 47, 200] {
+                        let line = line(&torrent, columns, longest, &out);
+                        assert!(width(&line) < columns, "{columns}: {line}");
+                    }
                 }
             }
         }
