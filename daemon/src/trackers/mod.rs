@@ -4,6 +4,7 @@ mod udp;
 
 use crate::{clock::Clock, net::Sockets};
 use futures_util::StreamExt;
+use http::{HeaderMap, HeaderValue, header};
 use parking_lot::Mutex;
 use proto::tracker::{
     AnnounceRequest, AnnounceResponse, Scheme, TrackerError, TrackerUrl,
@@ -49,6 +50,10 @@ pub(crate) fn http_client(bind: Option<IpAddr>) -> reqwest::Result<reqwest::Clie
         .local_address(bind)
         .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
         .no_proxy()
+        // Trackers answer one request a connection, whatever the protocol's default: some (opentracker) leave the
+        // connection open and never answer a second one.
+        .pool_max_idle_per_host(0)
+        .default_headers(HeaderMap::from_iter([(header::CONNECTION, HeaderValue::from_static("close"))]))
         .build()
 }
 
