@@ -70,8 +70,9 @@ impl Live {
             may
         };
         if run {
-            self.start_announcing();
+            // The machine first: one that does not run wants no peers, and the first announce would ask for none.
             self.feed(Event::Run(true));
+            self.start_announcing();
         } else {
             self.feed(Event::Run(false));
             self.stop_announcing();
