@@ -110,9 +110,8 @@ impl Torrent {
         out: &mut Out,
     ) -> Result<(), Violation> {
         let Some(peer) = self.peers.get_mut(key) else { return Ok(()) };
-        if std::mem::replace(&mut peer.told, true) {
-            return Err("told twice what it has");
-        }
+        // Said a second time it counts anew: aria2 may send a `have` before its bitfield.
+        peer.told = true;
         self.picker.remove_peer(&peer.holds);
         self.picker.add_peer(&holds);
         peer.interesting = interesting(&self.picker, &holds);

@@ -56,7 +56,7 @@ pub(super) struct Peer {
     pub(super) upload_only: bool,
 
     pub(super) holds: Holdings,
-    /// It has told what it has; that is done once.
+    /// It has told what it has.
     pub(super) told: bool,
     /// Pieces it has that we want and lack.
     pub(super) interesting: u32,
