@@ -148,27 +148,33 @@ impl Payload {
     /// Panics unless the content below `dir` is this one, byte by byte, with no file too many.
     #[track_caller]
     pub fn assert_same(&self, dir: &Path) {
-        self.compare(dir, self.parts(dir));
+        if let Err(difference) = self.compare(dir, &self.parts(dir)) {
+            panic!("{difference}");
+        }
     }
 
-    /// Like [`Payload::assert_same`] for clients that do not make empty files.
-    #[track_caller]
-    pub fn assert_same_but_empty(&self, dir: &Path) {
+    /// Whether the content below `dir` is this one; empty files may be absent.
+    pub fn is_same_but_empty(&self, dir: &Path) -> bool {
         let parts = self.parts(dir).into_iter().filter(|(path, bytes)| !bytes.is_empty() || path.exists());
-        self.compare(dir, parts.collect());
+        self.compare(dir, &parts.collect::<Vec<_>>()).is_ok()
     }
 
-    #[track_caller]
-    fn compare(&self, dir: &Path, parts: Vec<(PathBuf, &[u8])>) {
-        for (path, expected) in &parts {
-            let got = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            assert_eq!(got.len(), expected.len(), "length of {}", path.display());
-            if let Some(at) = got.iter().zip(*expected).position(|(got, expected)| got != expected) {
-                panic!("{} differs from byte {at}", path.display());
+    fn compare(&self, dir: &Path, parts: &[(PathBuf, &[u8])]) -> Result<(), String> {
+        for (path, expected) in parts {
+            let name = path.display();
+            let got = fs::read(path).map_err(|error| format!("{name}: {error}"))?;
+            if got.len() != expected.len() {
+                return Err(format!("{name} has {} bytes, not {}", got.len(), expected.len()));
+            }
+            if got != *expected {
+                let at = got.iter().zip(*expected).position(|(got, expected)| got != expected);
+                return Err(format!("{name} differs from byte {}", at.unwrap_or_default()));
             }
         }
-        let top = dir.join(&self.name);
-        assert_eq!(count_files(&top), parts.len(), "number of files below {}", top.display());
+        match count_files(&dir.join(&self.name)) {
+            count if count == parts.len() => Ok(()),
+            count => Err(format!("{count} files instead of {}", parts.len())),
+        }
     }
 
     /// Where each file is below `dir`, and its bytes.

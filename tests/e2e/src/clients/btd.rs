@@ -135,13 +135,18 @@ impl Btd {
         self.process.terminate(Duration::from_secs(20))
     }
 
+    /// Calls a method of the control API: the whole answer.
+    fn ask(&self, method: &str, params: Value) -> Result<Value, String> {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let bearer = format!("Bearer {TOKEN}");
+        let reply = http::post(self.rpc, "/rpc", &[("Authorization", &bearer)], &body);
+        reply.map_err(|error| error.to_string())?.json()
+    }
+
     /// Calls a method of the control API: its result, or the error object.
     #[track_caller]
     pub fn try_call(&self, method: &str, params: Value) -> Result<Value, Value> {
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let bearer = format!("Bearer {TOKEN}");
-        let reply = http::post(self.rpc, "/rpc", &[("Authorization", &bearer)], &body).expect("btd's answer");
-        let mut answer = reply.json().expect("btd's answer");
+        let mut answer = self.ask(method, params).expect("btd's answer");
         match answer.get_mut("error") {
             Some(error) => Err(error.take()),
             None => Ok(answer["result"].take()),
@@ -220,6 +225,27 @@ pub fn run_ctl(dir: &Path, variables: &[(&str, &str)], args: &[&str]) -> CtlOutp
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+impl Drop for Btd {
+    /// After a failed test, shows how the torrents stand.
+    fn drop(&mut self) {
+        if !std::thread::panicking() || !self.process.is_running() {
+            return;
+        }
+        let ask = |method: &str, params| match self.ask(method, params) {
+            Ok(mut answer) => answer["result"].take(),
+            Err(error) => Value::String(error),
+        };
+        let list = ask("torrent.list", json!({}));
+        for torrent in list["torrents"].as_array().into_iter().flatten().take(4) {
+            eprintln!("---- {}: {torrent}", self.name);
+            for method in ["torrent.trackers", "torrent.peers"] {
+                eprintln!("{method}: {}", ask(method, json!({ "id": torrent["id"] })));
+            }
+        }
+        eprintln!("session.stats: {}", ask("session.stats", json!({})));
     }
 }
 

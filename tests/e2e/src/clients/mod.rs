@@ -4,12 +4,14 @@ mod aria2;
 pub mod btd;
 mod libtorrent;
 mod opentracker;
+mod rtorrent;
 mod transmission;
 
 pub use aria2::Aria2;
 pub use btd::{Btd, BtdOptions};
 pub use libtorrent::Libtorrent;
 pub use opentracker::OpenTracker;
+pub use rtorrent::Rtorrent;
 pub use transmission::Transmission;
 
 use crate::{Lab, Torrent};
@@ -36,12 +38,13 @@ pub trait Client {
 /// Names of the real clients, for tests that run with each.
 pub const OTHERS: [&str; 3] = ["libtorrent", "transmission", "aria2"];
 
-/// Starts one of [`OTHERS`] as host number `host`, with its files in `NAME-HOST`.
+/// Starts a client by its name as host number `host`, with its files in `NAME-HOST`.
 pub fn start(lab: &Lab, name: &str, host: u16) -> Box<dyn Client> {
     match name {
         "btd" => Box::new(Btd::start(lab, host)),
         "libtorrent" => Box::new(Libtorrent::start(lab, host)),
         "transmission" => Box::new(Transmission::start(lab, host)),
+        "rtorrent" => Box::new(Rtorrent::start(lab, host)),
         "aria2" => Box::new(Aria2::start(lab, host)),
         _ => panic!("no client is called {name}"),
     }

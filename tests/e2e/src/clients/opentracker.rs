@@ -1,6 +1,6 @@
 //! opentracker: HTTP and UDP on one port.
 
-use crate::{Lab, Process, Torrent, wait_until};
+use crate::{Lab, Process, Torrent, http, wait_until};
 use std::{
     net::{IpAddr, SocketAddr, TcpStream},
     path::Path,
@@ -13,6 +13,7 @@ const PORT: u16 = 6969;
 /// An opentracker that serves the given torrents only (Debian builds it with a whitelist).
 pub struct OpenTracker {
     _process: Process,
+    addr: SocketAddr,
 }
 
 impl OpenTracker {
@@ -27,10 +28,20 @@ impl OpenTracker {
         let (ip_arg, dir_arg) = (ip.to_string(), dir.display().to_string());
         let args = ["-i", &ip_arg, "-p", &port, "-P", &port, "-d", &dir_arg, "-w", "whitelist"];
         let process = Process::start(&dir, &name, Path::new("opentracker"), &args);
-        wait_until("opentracker to listen", Duration::from_secs(10), || {
-            TcpStream::connect(SocketAddr::new(ip, PORT)).is_ok()
-        });
-        Self { _process: process }
+        let addr = SocketAddr::new(ip, PORT);
+        wait_until("opentracker to listen", Duration::from_secs(10), || TcpStream::connect(addr).is_ok());
+        Self { _process: process, addr }
+    }
+
+    /// How many seeds of a torrent have announced themselves, by a scrape.
+    pub fn seeds(&self, torrent: &Torrent) -> u64 {
+        const KEY: &[u8] = b"8:completei";
+        let hash: String = torrent.info_hash.iter().map(|byte| format!("%{byte:02x}")).collect();
+        let reply =
+            http::get(self.addr, &format!("/scrape?info_hash={hash}"), &[]).expect("opentracker's answer");
+        let Some(at) = reply.body.windows(KEY.len()).position(|window| window == KEY) else { return 0 };
+        let digits = reply.body[at + KEY.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+        digits.fold(0, |n, digit| n * 10 + u64::from(digit - b'0'))
     }
 
     /// The announce URL over HTTP of the one that is host number `host`.

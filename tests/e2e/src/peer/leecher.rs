@@ -10,11 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Requests outstanding: 2 MiB, more than loopback holds, less than what any client allows (250).
-const DEPTH: usize = 128;
+/// Requests outstanding: more than loopback holds, and as many as every client takes (Transmission's `reqq` is 512). With
+/// fewer, Transmission, which fills its send buffers twice a second, would look slower than it is.
+const DEPTH: usize = 500;
 
 /// Requests that go out together.
 const BATCH: usize = 32;
+
+/// After this time a leecher is content with what it has.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What one download took.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +27,7 @@ pub struct Leeched {
     pub first: Instant,
     /// When the last block was here.
     pub last: Instant,
-    /// Payload bytes.
+    /// Payload bytes; less than the torrent's if that took too long.
     pub bytes: u64,
 }
 
@@ -65,7 +69,8 @@ fn leech(mut stream: TcpStream, payload: &Payload, info_hash: [u8; 20], id: u16)
     let total = payload.len() as u64;
     let mut scratch = vec![0; BLOCK];
     let (mut first, mut outstanding, mut bytes) = (None, 0, 0);
-    while bytes < total {
+    let start = Instant::now();
+    while bytes < total && start.elapsed() < LIMIT {
         let mut head = [0; 5];
         stream.read_exact(&mut head)?;
         let len = be32(&head) as usize;

@@ -1,5 +1,6 @@
 //! The other clients among themselves: what fails here is the lab's fault, not btd's.
 
+use crate::LIMIT;
 use e2e::{
     Lab, Payload,
     clients::{self, Client, Libtorrent, OTHERS, OpenTracker},
@@ -7,9 +8,6 @@ use e2e::{
     tracker::FixedTracker,
     wait_until,
 };
-use std::time::Duration;
-
-const LIMIT: Duration = Duration::from_secs(120);
 
 #[test]
 fn libtorrent_seeds_to_every_other_client_over_both_kinds_of_tracker() {
@@ -17,17 +15,19 @@ fn libtorrent_seeds_to_every_other_client_over_both_kinds_of_tracker() {
     let payload = Payload::folder("folder", 1);
     for (round, url) in [OpenTracker::http(&lab, 1), OpenTracker::udp(&lab, 1)].iter().enumerate() {
         let torrent = payload.torrent(&[url]);
-        let _tracker = OpenTracker::start(&lab, 1, &[&torrent]);
+        let tracker = OpenTracker::start(&lab, 1, &[&torrent]);
         let source = lab.dir("source");
         payload.write(&source);
         let mut seed = Libtorrent::start(&lab, 2);
         seed.add(&torrent, &source);
+        wait_until("the seed to tell the tracker", LIMIT, || tracker.seeds(&torrent) == 1);
         for (host, name) in (3..).zip(OTHERS) {
             let target = lab.dir(&format!("to-{name}-{round}"));
             let mut leech = clients::start(&lab, name, host);
             leech.add(&torrent, &target);
             wait_until(&format!("{name} to finish by {url}"), LIMIT, || leech.is_complete(&torrent));
-            payload.assert_same_but_empty(&target);
+            wait_until("all of it on disk", LIMIT, || payload.is_same_but_empty(&target));
+            wait_until(&format!("{name} to tell the tracker"), LIMIT, || tracker.seeds(&torrent) == 2);
         }
     }
 }
