@@ -10,7 +10,7 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::ValueEnum;
-use make::{Format, Input, Like, Made, Options, Plan, Why};
+use make::{Format, Input, Like, Made, Options, Plan, PlannedFile, Skipped, Why};
 use proto::{
     id::to_hex,
     rpc::{ApiClient, params},
@@ -146,15 +146,16 @@ impl Mktorrent {
     pub(crate) fn run_local(self, host: &str, out: &Output) -> Result {
         let target = self.target()?;
         let (input, options, verbose) = (self.scan(), self.options()?, self.verbose || self.dry_run);
-        let (plan, made) = work::local(out, "making", move |control| {
-            let plan = Plan::walk(&input, control)?;
-            let made = make::make(plan.clone(), &options, control)?;
-            Ok((plan, made))
+        let (listed, skipped, made) = work::local(out, "making", move |control| {
+            let mut plan = Plan::walk(&input, control)?;
+            let listed = if verbose { list_files(&plan) } else { String::new() };
+            let skipped = std::mem::take(&mut plan.skipped);
+            Ok((listed, skipped, make::make(plan, &options, control)?))
         })?;
-        if verbose {
-            tell_files(&plan, out)?;
+        if !out.json {
+            out.print(&listed)?;
         }
-        tell_skipped(&plan, verbose, out);
+        tell_skipped(&skipped, verbose, out);
         let written = match self.dry_run {
             true => None,
             false => {
@@ -272,22 +273,14 @@ pub(crate) fn tiers(arguments: &[String]) -> std::result::Result<Vec<Vec<String>
     arguments.iter().map(tier).collect()
 }
 
-fn tell_files(plan: &Plan, out: &Output) -> Result<()> {
-    if out.json {
-        return Ok(());
-    }
-    let mut text = String::new();
-    for file in &plan.files {
-        text.push_str(&format!(
-            "{:>10}  {}\n",
-            Size(file.length).to_string(),
-            clean(&file.disk.to_string_lossy())
-        ));
-    }
-    out.print(&text)
+fn list_files(plan: &Plan) -> String {
+    let line = |file: &PlannedFile| {
+        format!("{:>10}  {}\n", Size(file.length).to_string(), clean(&file.disk.to_string_lossy()))
+    };
+    plan.files.iter().map(line).collect()
 }
 
-fn tell_skipped(plan: &Plan, verbose: bool, out: &Output) {
+fn tell_skipped(skipped: &[Skipped], verbose: bool, out: &Output) {
     let reason = |why: Why| match why {
         Why::Hidden => "hidden",
         Why::Excluded => "excluded",
@@ -296,11 +289,11 @@ fn tell_skipped(plan: &Plan, verbose: bool, out: &Output) {
         Why::Empty => "empty",
     };
     if verbose {
-        for skipped in &plan.skipped {
+        for skipped in skipped {
             out.note(&format!("left out ({}): {}", reason(skipped.why), skipped.path.display()));
         }
-    } else if !plan.skipped.is_empty() {
-        let count = plan.skipped.len();
+    } else if !skipped.is_empty() {
+        let count = skipped.len();
         let noun = if count == 1 { "entry" } else { "entries" };
         out.note(&format!(
             "{count} {noun} left out: hidden, excluded, links or no files; --verbose names them"

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::length;
 use crate::merkle::{self, LEAF, Node};
 use crate::pieces::{Hashes, OnFault, Source, Wanted, hash_pieces};
-use crate::plan::{Like, Plan};
+use crate::plan::{Like, Plan, PlannedFile, Stamp};
 use crate::space::Space;
 use crate::url::{check_tracker, check_web_seed};
 use crate::write::{self, Content};
@@ -106,6 +106,7 @@ pub fn make(mut plan: Plan, options: &Options, control: &Control) -> Result<Made
     if pieces.len() != space.pieces() || control.is_cancelled() {
         return Err(Error::Cancelled);
     }
+    check_empty_files(&plan.files)?;
     let trees = if options.format.has_v2() { trees(&space, plan.files.len(), &pieces) } else { Vec::new() };
     let content =
         Content { plan: &plan, space: &space, name: &name, pieces: &pieces, trees: &trees, options };
@@ -123,6 +124,17 @@ fn check(options: &Options) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// Files that are read are looked at again when they are closed; empty ones are not even opened.
+fn check_empty_files(files: &[PlannedFile]) -> Result<(), Error> {
+    for file in files.iter().filter(|file| file.length == 0) {
+        let metadata = std::fs::metadata(&file.disk).map_err(Error::read(&file.disk))?;
+        if Stamp::of(&metadata) != file.stamp {
+            return Err(Error::Changed(file.disk.clone()));
+        }
+    }
+    Ok(())
 }
 
 /// The hash tree of one file.

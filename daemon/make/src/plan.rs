@@ -83,11 +83,11 @@ pub struct PlannedFile {
 }
 
 /// What tells whether a file is still the one that was planned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stamp {
     device: u64,
     inode: u64,
-    length: u64,
+    pub(crate) length: u64,
     modified: (i64, i64),
 }
 
@@ -99,10 +99,6 @@ impl Stamp {
             length: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
-    }
-
-    pub(crate) fn is_shorter_than(&self, other: Self) -> bool {
-        self.length < other.length
     }
 }
 

@@ -22,7 +22,7 @@ const AHEAD: u64 = 1 << 20;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source<'a> {
     pub(crate) path: &'a Path,
-    /// How it must look when it is opened and still when it is closed; `None` if any will do.
+    /// How it must still look when it is closed; `None` if any will do.
     pub(crate) stamp: Option<Stamp>,
     /// Not to be opened at all, for it is known not to be a file; opening a pipe would wait for ever.
     pub(crate) absent: bool,
@@ -73,9 +73,12 @@ impl<'a> Reader<'a> {
                 Some(_) if count == 0 => {}
                 Some(file) => {
                     let within = offset - stretch.start;
-                    self.read_file(file, within, part).map_err(|fault| (file, fault))?;
+                    self.read_file(file, within, part)?;
                     let next = within + count as u64;
-                    if next % AHEAD < count as u64 && next < stretch.length {
+                    if next == stretch.length {
+                        // Only another lane, in another piece of a long file, may want it again.
+                        self.close(file)?;
+                    } else if next % AHEAD < count as u64 {
                         self.advise(file, next + AHEAD);
                     }
                 }
@@ -96,11 +99,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn close(&mut self, file: usize) -> Result<(), (usize, Fault)> {
+        match self.open.iter().rposition(|(index, _)| *index == file) {
+            Some(at) => {
+                let (_, handle) = self.open.remove(at);
+                self.check(file, &handle)
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Closes all files and looks at each for the last time.
     pub(super) fn close_all(&mut self) -> Result<(), (usize, Fault)> {
-        std::mem::take(&mut self.open)
-            .into_iter()
-            .try_for_each(|(index, file)| self.check(index, &file).map_err(|fault| (index, fault)))
+        std::mem::take(&mut self.open).into_iter().try_for_each(|(index, file)| self.check(index, &file))
     }
 
     fn advise(&mut self, file: usize, from: u64) {
@@ -110,55 +121,65 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read_file(&mut self, file: usize, mut offset: u64, mut buffer: &mut [u8]) -> Result<(), Fault> {
+    fn read_file(
+        &mut self,
+        file: usize,
+        mut offset: u64,
+        mut buffer: &mut [u8],
+    ) -> Result<(), (usize, Fault)> {
         let handle = self.file(file)?;
         while !buffer.is_empty() {
             match handle.read_at(buffer, offset) {
-                Ok(0) => return Err(Fault::Short),
+                Ok(0) => return Err((file, Fault::Short)),
                 Ok(count) => {
                     offset += count as u64;
                     buffer = &mut buffer[count..];
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Fault::Io(error)),
+                Err(error) => return Err((file, Fault::Io(error))),
             }
         }
         Ok(())
     }
 
-    /// A file, opened if it is not open.
-    fn file(&mut self, file: usize) -> Result<&File, Fault> {
-        match self.open.iter().position(|(index, _)| *index == file) {
+    /// A file, opened if it is not open. An error may be about the one that makes room for it.
+    fn file(&mut self, file: usize) -> Result<&File, (usize, Fault)> {
+        match self.open.iter().rposition(|(index, _)| *index == file) {
             // The usual case by far is the last.
             Some(at) if at + 1 == self.open.len() => {}
             Some(at) => self.open[at..].rotate_left(1),
             None => self.open(file)?,
         }
-        self.open.last().map(|(_, file)| file).ok_or_else(|| Fault::Io(io::ErrorKind::NotFound.into()))
+        let gone = || (file, Fault::Io(io::ErrorKind::NotFound.into()));
+        self.open.last().map(|(_, file)| file).ok_or_else(gone)
     }
 
-    fn open(&mut self, file: usize) -> Result<(), Fault> {
+    fn open(&mut self, file: usize) -> Result<(), (usize, Fault)> {
         if self.open.len() == OPEN_FILES {
             let (index, oldest) = self.open.remove(0);
             self.check(index, &oldest)?;
         }
-        if self.sources[file].absent {
-            return Err(Fault::Io(io::ErrorKind::NotFound.into()));
+        let source = self.sources[file];
+        if source.absent {
+            return Err((file, Fault::Io(io::ErrorKind::NotFound.into())));
         }
-        let handle = File::open(self.sources[file].path).map_err(Fault::Io)?;
-        self.check(file, &handle)?;
+        let handle = File::open(source.path).map_err(|error| (file, Fault::Io(error)))?;
+        // Every file is looked at when it is closed. Before a long one is read, too: to find out at its end would be a waste.
+        if source.stamp.is_some_and(|stamp| stamp.length >= AHEAD) {
+            self.check(file, &handle)?;
+        }
         self.open.push((file, handle));
         Ok(())
     }
 
     /// Whether an open file looks as it should.
-    fn check(&self, file: usize, handle: &File) -> Result<(), Fault> {
+    fn check(&self, file: usize, handle: &File) -> Result<(), (usize, Fault)> {
         let Some(stamp) = self.sources[file].stamp else { return Ok(()) };
-        let metadata = handle.metadata().map_err(Fault::Io)?;
+        let metadata = handle.metadata().map_err(|error| (file, Fault::Io(error)))?;
         match Stamp::of(&metadata) {
             now if now == stamp => Ok(()),
-            now if now.is_shorter_than(stamp) => Err(Fault::Short),
-            _ => Err(Fault::Changed),
+            now if now.length < stamp.length => Err((file, Fault::Short)),
+            _ => Err((file, Fault::Changed)),
         }
     }
 }
