@@ -39,6 +39,7 @@ impl World {
                 | Action::DhtNode { .. } => {}
             }
         }
+        self.check_slots(at);
     }
 
     fn send(&mut self, at: u32, key: PeerKey, message: Message) {
@@ -54,7 +55,6 @@ impl World {
             Message::Unchoke => {
                 self.nodes[at as usize].unchoked += u32::from(!end.unchoked);
                 end.unchoked = true;
-                self.check_slots(at);
             }
             Message::Choke => {
                 self.nodes[at as usize].unchoked -= u32::from(end.unchoked);
