@@ -247,8 +247,12 @@ impl World {
             let was = std::mem::take(&mut node.manners);
             let faulty = was.corrupt > 0.0 || was.snubs_after.is_some() || was.free_rider;
             let (stay, complete) = (node.stay, node.is_complete());
+            // Requests that a snubber sat on wait there still.
+            let stalled = if was.snubs_after.is_some() { node.open.clone() } else { Vec::new() };
             if faulty && !complete && node.torrent.is_some() {
                 self.leave(at, stay);
+            } else {
+                stalled.into_iter().for_each(|key| self.wants_to_send(key));
             }
         }
         self.healed = true;
