@@ -13,6 +13,7 @@ pub mod krpc;
 pub mod layout;
 pub mod lsd;
 pub mod magnet;
+pub mod merkle;
 pub mod metainfo;
 mod percent;
 #[cfg(feature = "rpc")]

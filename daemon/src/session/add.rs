@@ -3,7 +3,7 @@
 use super::{Session, gone};
 use crate::{
     clock::unix_now,
-    shard::{NewTorrent, views::priority_number},
+    shard::{Described, NewTorrent, views::priority_number},
     store::{PriorityRun, TorrentRecord},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -13,7 +13,7 @@ use proto::{
     bitfield::Bitfield,
     id::InfoHash,
     magnet::{Endpoint, Magnet},
-    metainfo::{Info, Metainfo, Outer},
+    metainfo::{Info, Outer},
     rpc::{
         ErrorKind, RpcError, Torrent,
         params::Add,
@@ -63,10 +63,15 @@ impl Session {
     }
 
     async fn add_metainfo(&self, bytes: Vec<u8>, add: Add) -> Result<Added, RpcError> {
-        let parsed = tokio::task::spawn_blocking(move || Metainfo::parse(&bytes).map(|m| (m, bytes))).await;
-        let (metainfo, bytes) = parsed
+        let parsed =
+            tokio::task::spawn_blocking(move || Described::read(&bytes).map(|read| (read, bytes))).await;
+        let ((described, metainfo), bytes) = parsed
             .map_err(|_| RpcError::new(ErrorKind::Internal, "reading the torrent failed"))?
             .map_err(|error| RpcError::new(ErrorKind::InvalidTorrent, error.to_string()))?;
+        if described.lacks_layers() {
+            let text = "this v2-only torrent has no `piece layers`, so that its data cannot be verified";
+            return Err(RpcError::new(ErrorKind::InvalidTorrent, text));
+        }
         let id = metainfo.info.info_hash;
         if self.shared.registry.contains(id) {
             return self.merge(id, metainfo.outer.trackers.clone(), add.peers).await;
@@ -74,7 +79,7 @@ impl Session {
         let mut record = self.record(id, &add)?;
         record.name.clone_from(&metainfo.info.name);
         record.private = metainfo.info.private;
-        record.size = metainfo.info.layout.total();
+        record.size = metainfo.info.layout.payload();
         record.pieces = metainfo.info.layout.pieces();
         record.priorities = wanted_files(&metainfo.info, add.files.as_deref())?;
         let save = || {
@@ -85,7 +90,7 @@ impl Session {
         let have = add.assume_complete.then(|| Bitfield::all(record.pieces));
         let name = record.name.clone();
         let peers = add.peers.iter().map(|peer| (Source::User, *peer)).collect();
-        self.begin(record, Some(metainfo.info), metainfo.outer, have, peers).await;
+        self.begin(record, Some(described), metainfo.outer, have, peers).await;
         self.shared.store.flush().await.map_err(|error| RpcError::new(ErrorKind::Disk, error.to_string()))?;
         self.requeue().await;
         tracing::info!(torrent = %id, "added {name}");
@@ -149,7 +154,7 @@ impl Session {
     pub(super) async fn begin(
         &self,
         record: TorrentRecord,
-        info: Option<Info>,
+        described: Option<Described>,
         outer: Outer,
         have: Option<Bitfield>,
         mut peers: Vec<(Source, SocketAddr)>,
@@ -161,7 +166,7 @@ impl Session {
         summary.name.clone_from(&record.name);
         summary.added_at = record.added_at;
         self.shared.registry.put(summary, Some(hosts(&outer.trackers, &record.trackers)));
-        let new = NewTorrent { record, info: info.map(Arc::new), outer: Arc::new(outer), have, peers };
+        let new = NewTorrent { record, described, outer: Arc::new(outer), have, peers };
         let Some(shard) = self.shared.home_of(id) else { return };
         if shard.call(id, move |shard, _| shard.add(new)).await.is_err() {
             self.shared.registry.remove(id);

@@ -15,14 +15,14 @@ pub(crate) use shared::{Parts, Shared};
 
 use crate::{
     settings,
-    shard::{Gone, Shard, ShardHandle, live::Live},
+    shard::{Described, Gone, Shard, ShardHandle, live::Live},
     store::{Loaded, TorrentRecord},
 };
 use parking_lot::Mutex;
 use proto::{
     bitfield::Bitfield,
     id::InfoHash,
-    metainfo::{Metainfo, Outer},
+    metainfo::Outer,
     rpc::{ErrorKind, Ids, Outcome, RpcError},
 };
 use std::{rc::Rc, sync::Arc};
@@ -91,7 +91,7 @@ impl Session {
     async fn restore_one(&self, mut record: TorrentRecord) {
         let id = record.id;
         let metainfo = match self.shared.store.get_metainfo(id) {
-            Ok(Some(bytes)) => Metainfo::parse(&bytes).map_err(|error| error.to_string()),
+            Ok(Some(bytes)) => Described::read(&bytes).map_err(|error| error.to_string()),
             // A magnet whose metadata had not arrived.
             Ok(None) if record.pieces == 0 => {
                 return self.begin(record, None, Outer::default(), None, Vec::new()).await;
@@ -99,8 +99,8 @@ impl Session {
             Ok(None) => Err("its metainfo is missing".to_owned()),
             Err(error) => Err(error.to_string()),
         };
-        let metainfo = match metainfo {
-            Ok(metainfo) => metainfo,
+        let (described, metainfo) = match metainfo {
+            Ok(read) => read,
             Err(error) => {
                 tracing::warn!(torrent = %id, "{} is left out: {error}", record.name);
                 return;
@@ -115,7 +115,8 @@ impl Session {
         if record.name.is_empty() {
             record.name.clone_from(&metainfo.info.name);
         }
-        self.begin(record, Some(metainfo.info), metainfo.outer, have, Vec::new()).await;
+        record.size = metainfo.info.layout.payload();
+        self.begin(record, Some(described), metainfo.outer, have, Vec::new()).await;
     }
 
     /// Runs `call` beside a torrent.

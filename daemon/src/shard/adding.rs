@@ -1,7 +1,7 @@
 //! Torrents of a shard: begun, checked, changed, moved and removed.
 
 use super::{
-    Shard,
+    Described, Shard,
     announcing::Announcing,
     live::{Content, Live, State},
     machine::Machine,
@@ -32,7 +32,7 @@ const RETRY_CHECK: Duration = Duration::from_secs(1);
 pub(crate) struct NewTorrent {
     pub(crate) record: TorrentRecord,
     /// `None`: the metadata is to be fetched from peers.
-    pub(crate) info: Option<Arc<Info>>,
+    pub(crate) described: Option<Described>,
     /// What the metainfo's file says beside `info`.
     pub(crate) outer: Arc<Outer>,
     /// What is held; `None`: look at what is on the disk.
@@ -44,18 +44,19 @@ pub(crate) struct NewTorrent {
 impl Shard {
     /// Begins a torrent. One that is there already is left as it is.
     pub(crate) fn add(self: &Rc<Self>, new: NewTorrent) {
-        let NewTorrent { record, info, outer, have, peers } = new;
+        let NewTorrent { record, described, outer, have, peers } = new;
         let id = record.id;
         if self.lives.borrow().contains_key(&id) {
             return;
         }
-        let check = info.is_some() && have.is_none();
-        let (machine, content) = match info {
-            Some(info) => {
+        let check = described.is_some() && have.is_none();
+        let (machine, content) = match described {
+            Some(described) => {
+                let info = &described.info;
                 let have = have.unwrap_or_else(|| Bitfield::none(info.layout.pieces()));
-                let storage = self.open_storage(&record, &info, have.count() > 0);
-                let machine = Machine::Torrent(Box::new(self.machine(&record, &info, have)));
-                (machine, Some(Content { info, storage }))
+                let storage = self.open_storage(&record, &described, have.count() > 0);
+                let machine = Machine::Torrent(Box::new(self.machine(&record, info, have)));
+                (machine, Some(Content { info: described.info, storage }))
             }
             None => (Machine::Fetch(Box::new(self.fetch(&record))), None),
         };
@@ -86,13 +87,19 @@ impl Shard {
     }
 
     /// A torrent's files. Opens none of them.
-    pub(super) fn open_storage(&self, record: &TorrentRecord, info: &Info, started: bool) -> Handle {
+    pub(super) fn open_storage(
+        &self,
+        record: &TorrentRecord,
+        described: &Described,
+        started: bool,
+    ) -> Handle {
+        let info = &described.info;
         let key = self.shared.torrent_key();
         self.keys.borrow_mut().insert(key, record.id);
         self.storage.open(TorrentSpec {
             key,
-            layout: info.layout,
-            hashes: info.piece_hashes().clone(),
+            layout: info.layout.clone(),
+            promise: described.promise(),
             files: info.files.iter().map(file_spec).collect(),
             save_path: record.save_path.clone(),
             started,
@@ -117,7 +124,7 @@ impl Shard {
     pub(super) fn machine(&self, record: &TorrentRecord, info: &Info, have: Bitfield) -> Torrent {
         let settings = self.shared.settings();
         let config = TorrentConfig {
-            layout: info.layout,
+            layout: info.layout.clone(),
             info_hash: record.id,
             our_id: self.shared.peer_id,
             private: info.private,

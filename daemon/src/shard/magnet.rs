@@ -1,6 +1,7 @@
 //! From a magnet link to a torrent: the metadata arrives, and the connections live on.
 
 use super::{
+    Described,
     live::{Content, Live, State},
     machine::Machine,
 };
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use engine::out::Event;
 use proto::{
     bitfield::Bitfield,
-    metainfo::{Info, Metainfo},
+    metainfo::{Info, Metainfo, v2::PieceLayers},
 };
 use std::{path::PathBuf, rc::Rc, sync::Arc};
 use tokio::task::{spawn_blocking, spawn_local};
@@ -32,7 +33,7 @@ impl Live {
     }
 
     async fn become_torrent(self: &Rc<Self>, raw: Bytes) -> Result<(), String> {
-        let info = spawn_blocking(move || Info::parse(&raw))
+        let described = spawn_blocking(move || Described::new(Info::parse_any(&raw)?, &PieceLayers::new()))
             .await
             .map_err(|_| "reading the metadata failed".to_owned())?
             .map_err(|error| format!("the metadata of this magnet cannot be used: {error}"))?;
@@ -42,6 +43,10 @@ impl Live {
             outer.trackers = state.announcing.tiers();
             (outer, state.record.save_path.clone())
         };
+        if described.lacks_layers() {
+            return Err("peers send the hashes of this v2-only torrent one by one, which btd cannot fetch: add its .torrent file".to_owned());
+        }
+        let info = Info::clone(&described.info);
         let file = Metainfo::new(info.clone(), outer.clone()).to_bytes();
         let (store, id) = (self.shard().shared.store.clone(), self.id());
         let paths: Vec<PathBuf> = info.files.iter().take(LOOK_AT).map(|f| f.path.iter().collect()).collect();
@@ -53,17 +58,17 @@ impl Live {
             .await
             .map_err(|_| "saving the metadata failed".to_owned())?
             .map_err(|error| error.to_string())?;
-        self.adopt(Arc::new(info), outer, there);
+        self.adopt(described, outer, there);
         Ok(())
     }
 
     /// Goes on as a torrent. With `check`, what is on the disk is compared first, and the connections are made anew
     /// after that.
-    fn adopt(self: &Rc<Self>, info: Arc<Info>, outer: proto::metainfo::Outer, check: bool) {
+    fn adopt(self: &Rc<Self>, described: Described, outer: proto::metainfo::Outer, check: bool) {
         let shard = self.shard();
-        let content =
-            Content { storage: shard.open_storage(&self.state.borrow().record, &info, false), info };
-        let info = Arc::clone(&content.info);
+        let storage = shard.open_storage(&self.state.borrow().record, &described, false);
+        let info = described.info;
+        let content = Content { info: Arc::clone(&info), storage };
         if self.set_content(content).is_err() {
             return;
         }
@@ -71,7 +76,7 @@ impl Live {
             let mut state = self.state.borrow_mut();
             let State { record, outer: kept, machine, standing, .. } = &mut *state;
             record.name.clone_from(&info.name);
-            record.size = info.layout.total();
+            record.size = info.layout.payload();
             record.pieces = info.layout.pieces();
             record.private = info.private;
             record.choose_files(info.files.len());

@@ -8,6 +8,7 @@ mod actions;
 mod adding;
 mod announcing;
 mod asked;
+mod described;
 mod dialling;
 pub(crate) mod live;
 mod machine;
@@ -18,6 +19,7 @@ mod timers;
 pub(crate) mod views;
 
 pub(crate) use adding::NewTorrent;
+pub(crate) use described::Described;
 
 use crate::{
     clock::Clock,

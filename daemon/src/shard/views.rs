@@ -154,7 +154,7 @@ impl Live {
                 availability: Vec::new(),
             };
         };
-        let layout = content.info.layout;
+        let layout = &content.info.layout;
         let partial = torrent.in_progress().into_iter().map(|piece| PartialPiece {
             index: piece.piece,
             received: piece.received,

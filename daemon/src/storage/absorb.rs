@@ -8,10 +8,10 @@
 use super::{
     Buf, DiskError, DiskErrorKind, Pool, StorageEvent, contained,
     piece::Piece,
+    promise::update_all,
     queue::{Queue, Woken},
     torrent::{Torrent, TorrentKey},
 };
-use hash::{Feed, update_many};
 use proto::layout::Block;
 use std::{
     collections::{HashMap, VecDeque},
@@ -166,8 +166,7 @@ impl Worker {
     fn hash_and_finish(&mut self) {
         let mut ready: Vec<&mut Piece> = self.pieces.values_mut().filter(|piece| piece.run() > 0).collect();
         let mut gathered: Vec<_> = ready.iter_mut().map(|piece| piece.feed()).collect();
-        let mut feeds: Vec<_> = gathered.iter_mut().map(|(state, data)| Feed { state, data }).collect();
-        update_many(&mut feeds);
+        update_all(&mut gathered);
         ready.into_iter().for_each(Piece::ran);
         let complete: Vec<_> = self.pieces.extract_if(|_, piece| piece.complete.is_some()).collect();
         let mut free = Vec::new();

@@ -3,9 +3,9 @@
 use super::{
     Busy, DiskError, DiskErrorKind, StorageEvent, contained,
     files::Wait,
+    promise::{Progress, update_all},
     torrent::{Torrent, TorrentKey},
 };
-use hash::{Feed, Sha1, update_many};
 use parking_lot::{Condvar, Mutex};
 use proto::bitfield::Bitfield;
 use rustix::{
@@ -50,8 +50,8 @@ struct Job {
     only: Option<Bitfield>,
     total: u32,
     cancelled: AtomicBool,
-    /// SHA-1 of a whole piece of zeros, once a hole was met.
-    zeros: OnceLock<[u8; 20]>,
+    /// A whole piece of zeros hashed, once a hole was met.
+    zeros: OnceLock<Progress>,
     state: Mutex<State>,
 }
 
@@ -209,13 +209,15 @@ impl Job {
                 Extent::Missing => {}
                 Extent::Hole if self.zeros_are_good(piece) => good.push(piece),
                 Extent::Hole => {}
-                Extent::Data => to_read.push(Reading { piece, at: 0, state: Sha1::new() }),
+                Extent::Data => {
+                    to_read.push(Reading { piece, at: 0, progress: self.torrent.promise.begin() })
+                }
             }
         }
         self.hash(&mut to_read, scratch)?;
         let is_good = |reading: &Reading| {
             reading.at == self.torrent.layout.piece_len(reading.piece)
-                && self.torrent.hash(reading.piece).is_some_and(|hash| hash == reading.state.clone().finish())
+                && self.torrent.is_good(reading.piece, &reading.progress)
         };
         good.extend(to_read.iter().filter(|reading| is_good(reading)).map(|reading| reading.piece));
         Ok(good)
@@ -235,21 +237,19 @@ impl Job {
                 }
                 if !slice.is_empty() && readable(self.torrent.files.read(start, &mut [slice], Wait::Yes))? {
                     reading.at += u32::try_from(slice.len()).unwrap_or(0);
-                    slices.push((&mut reading.state, [&*slice]));
+                    slices.push((&mut reading.progress, vec![&*slice]));
                 }
             }
             if slices.is_empty() || self.cancelled.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let mut feeds: Vec<_> =
-                slices.iter_mut().map(|(state, data)| Feed { state, data: &data[..] }).collect();
-            update_many(&mut feeds);
+            update_all(&mut slices);
         }
     }
 
     /// What there is of a piece, without reading it.
     fn extent(&self, piece: u32) -> Result<Extent, DiskError> {
-        let layout = self.torrent.layout;
+        let layout = &self.torrent.layout;
         let mut found = Extent::Hole;
         for segment in
             self.torrent.files.segments(layout.piece_start(piece), layout.piece_len(piece) as usize)
@@ -274,34 +274,27 @@ impl Job {
         Ok(found)
     }
 
-    /// Whether a piece of nothing but zeros is right. All pieces but the last have one length, so their hash is made once.
+    /// Whether a piece of nothing but zeros is right. Most pieces have one length, so theirs are hashed once.
     fn zeros_are_good(&self, piece: u32) -> bool {
-        let layout = self.torrent.layout;
-        let len = layout.piece_len(piece);
-        let zeros =
-            if len == layout.piece_length() { *self.zeros.get_or_init(|| zeros(len)) } else { zeros(len) };
-        self.torrent.hash(piece) == Some(&zeros[..])
+        let len = self.torrent.layout.piece_len(piece);
+        let hashed = || {
+            let mut progress = self.torrent.promise.begin();
+            progress.update_zeros(len);
+            progress
+        };
+        if len == self.torrent.layout.piece_length() {
+            self.torrent.is_good(piece, self.zeros.get_or_init(hashed))
+        } else {
+            self.torrent.is_good(piece, &hashed())
+        }
     }
-}
-
-/// SHA-1 of so many zeros.
-fn zeros(len: u32) -> [u8; 20] {
-    static ZEROS: [u8; SLICE] = [0; SLICE];
-    let mut state = Sha1::new();
-    let mut left = len as usize;
-    while left > 0 {
-        let cut = left.min(SLICE);
-        state.update(&ZEROS[..cut]);
-        left -= cut;
-    }
-    state.finish()
 }
 
 /// A piece being read.
 struct Reading {
     piece: u32,
     at: u32,
-    state: Sha1,
+    progress: Progress,
 }
 
 /// What there is of a piece.

@@ -4,6 +4,7 @@
 //! - [`absorb`]: received blocks, hashed many pieces at a time, verified, then written.
 //! - [`fetch`]: blocks for peers, from the page cache at once or from a cold disk by a thread of their own.
 //! - [`check`]: what of the data on disk is good.
+//! - [`promise`]: what the pieces must hash to, by version 1 or 2.
 //! - [`job`]: sync, move and delete.
 //! - [`files`], [`fds`], [`paths`]: where each byte lies, and how it is reached without leaving the save path.
 //!
@@ -21,6 +22,7 @@ mod job;
 mod paths;
 mod piece;
 mod pool;
+mod promise;
 mod queue;
 mod relocate;
 mod torrent;
@@ -32,6 +34,7 @@ pub(crate) use error::{DiskError, DiskErrorKind};
 pub(crate) use fetch::ReadNow;
 pub(crate) use files::FileSpec;
 pub(crate) use pool::{Buf, Pool};
+pub(crate) use promise::Promise;
 pub(crate) use torrent::{TorrentKey, TorrentSpec};
 
 use engine::out::{BlockDigest, PeerKey};

@@ -1,8 +1,14 @@
 //! A piece on its way to the disk.
 
-use super::{Buf, DiskError, Pool, digest::digest, files::Wait, pool::BUF, torrent::Torrent};
+use super::{
+    Buf, DiskError, Pool,
+    digest::digest,
+    files::Wait,
+    pool::BUF,
+    promise::{Progress, Run},
+    torrent::Torrent,
+};
 use engine::out::BlockDigest;
-use hash::Sha1;
 use proto::layout::{BLOCK, Block};
 use std::{mem, ops::Range, sync::Arc, time::Instant};
 
@@ -25,7 +31,7 @@ pub(super) struct Piece {
     /// When its last block came.
     pub(super) complete: Option<Instant>,
     slots: Box<[Slot]>,
-    state: Sha1,
+    progress: Progress,
     hashed: usize,
     run: usize,
     missing: usize,
@@ -36,13 +42,13 @@ impl Piece {
     pub(super) fn new(torrent: Arc<Torrent>, index: u32) -> Self {
         let slots: Box<[Slot]> = (0..torrent.layout.blocks_in(index)).map(|_| Slot::Missing).collect();
         Self {
+            progress: torrent.promise.begin(),
             torrent,
             index,
             want_digests: false,
             complete: None,
             missing: slots.len(),
             slots,
-            state: Sha1::new(),
             hashed: 0,
             run: 0,
             held: 0,
@@ -88,9 +94,9 @@ impl Piece {
         self.torrent.layout.piece_start(self.index) + at as u64 * u64::from(BLOCK)
     }
 
-    /// The state and what to add to it: the bytes of the run. To be followed by [`Piece::ran`].
-    pub(super) fn feed(&mut self) -> (&mut Sha1, Vec<&[u8]>) {
-        let (layout, index) = (self.torrent.layout, self.index);
+    /// How far it is hashed and what to add to that: the bytes of the run. To be followed by [`Piece::ran`].
+    pub(super) fn feed(&mut self) -> Run<'_> {
+        let (layout, index) = (&self.torrent.layout, self.index);
         let run = self.hashed..self.hashed + self.run;
         let slices = (0u32..)
             .zip(self.slots.iter())
@@ -101,7 +107,7 @@ impl Piece {
                 Slot::Missing | Slot::Spilled => None,
             })
             .collect();
-        (&mut self.state, slices)
+        (&mut self.progress, slices)
     }
 
     /// The run is hashed.
@@ -157,12 +163,12 @@ impl Piece {
     /// Hashes what is left of a complete piece, reading back what was spilled out of order.
     pub(super) fn catch_up(&mut self) -> Result<(), DiskError> {
         while self.hashed < self.slots.len() {
-            let (state, slices) = self.feed();
-            slices.iter().for_each(|slice| state.update(slice));
+            let (progress, slices) = self.feed();
+            slices.iter().for_each(|slice| progress.update(slice));
             self.ran();
             if self.run == 0 && matches!(self.slots.get(self.hashed), Some(Slot::Spilled)) {
                 let block = self.read_back(self.hashed)?;
-                self.state.update(&block);
+                self.progress.update(&block);
                 self.hashed += 1;
                 self.extend_run();
             }
@@ -178,7 +184,7 @@ impl Piece {
 
     /// Whether the hash of the whole piece, all of it hashed by now, is right.
     pub(super) fn is_good(&self) -> bool {
-        self.torrent.hash(self.index).is_some_and(|hash| hash == self.state.clone().finish())
+        self.torrent.is_good(self.index, &self.progress)
     }
 
     /// Writes what is held of a piece that is good.

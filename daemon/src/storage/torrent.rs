@@ -4,15 +4,12 @@ use super::{
     StorageConfig, StorageEvent,
     fds::FdPool,
     files::{FileSpec, TorrentFiles},
+    promise::{Progress, Promise},
 };
-use bytes::Bytes;
 use parking_lot::Mutex;
 use proto::{bitfield::Bitfield, layout::Layout};
 use std::{path::PathBuf, sync::Arc};
 use tokio::sync::mpsc;
-
-/// Length of a piece's SHA-1 (BEP 3).
-const HASH_LEN: usize = 20;
 
 /// A torrent as its shard names it: never given to another one while the daemon runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,8 +22,8 @@ pub(crate) struct TorrentSpec {
     pub(crate) key: TorrentKey,
     /// Its pieces.
     pub(crate) layout: Layout,
-    /// SHA-1 of each piece, 20 bytes each, in order.
-    pub(crate) hashes: Bytes,
+    /// What its pieces must hash to.
+    pub(crate) promise: Promise,
     /// Its files, end to end.
     pub(crate) files: Vec<FileSpec>,
     /// The folder that they are in.
@@ -41,7 +38,7 @@ pub(crate) struct TorrentSpec {
 pub(super) struct Torrent {
     pub(super) key: TorrentKey,
     pub(super) layout: Layout,
-    hashes: Bytes,
+    pub(super) promise: Promise,
     pub(super) files: TorrentFiles,
     events: mpsc::Sender<StorageEvent>,
     /// Pieces known to be good on the disk: a block of one that comes late (endgame) must not be written over it. Locked for a bit.
@@ -54,7 +51,7 @@ impl Torrent {
         Self {
             key: spec.key,
             layout: spec.layout,
-            hashes: spec.hashes,
+            promise: spec.promise,
             files: TorrentFiles::new(fds, spec.files, spec.save_path, spec.started, config.preallocate),
             events: spec.events,
             finished: Mutex::default(),
@@ -62,10 +59,9 @@ impl Torrent {
         }
     }
 
-    /// What a piece's SHA-1 must be; `None` if there is no such piece.
-    pub(super) fn hash(&self, piece: u32) -> Option<&[u8]> {
-        let start = (piece as usize).checked_mul(HASH_LEN)?;
-        self.hashes.get(start..start + HASH_LEN)
+    /// Whether a piece, all of it hashed but padding at its end, is right.
+    pub(super) fn is_good(&self, piece: u32, progress: &Progress) -> bool {
+        self.promise.is_kept(&self.layout, piece, progress)
     }
 
     /// Tells the shard; waits when it is behind. Not for the shard's own thread. A shard that is gone needs no telling.

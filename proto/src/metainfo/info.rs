@@ -169,8 +169,8 @@ impl Info {
             info_hash,
             v2_hash: Some(v2_hash),
             name,
-            layout: tree.layout,
             files: tree.padded(),
+            layout: tree.layout,
             private: is_private(info),
             multi_file: tree.multi_file,
             source: read_source(info),
@@ -281,5 +281,5 @@ fn read_layout(info: Value<'_>, files: &[FileEntry], hashes: &[u8]) -> Result<La
     if got != want {
         return Err(MetainfoError::Pieces { got, want });
     }
-    Ok(layout)
+    Ok(layout.with_padding(files.iter().filter(|file| file.pad).map(FileEntry::range)))
 }

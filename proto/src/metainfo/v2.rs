@@ -71,7 +71,10 @@ impl Tree {
             }
             total = place(file, total, piece_length).ok_or(MetainfoError::TotalLength)?;
         }
+        // Now no end is near what a number can hold.
         let layout = Layout::new(piece_length, total).ok_or(MetainfoError::TotalLength)?;
+        let ends = files.iter().filter(|file| file.root.is_some()).map(|file| file.entry.range().end);
+        let layout = layout.with_padding(ends.map(|end| end..end.next_multiple_of(u64::from(piece_length))));
         Ok(Self { layout, files, multi_file: !single })
     }
 

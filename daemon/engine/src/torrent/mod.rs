@@ -108,7 +108,7 @@ impl Torrent {
         let pieces = config.layout.pieces();
         let have = if have.len() == pieces { have } else { Bitfield::none(pieces) };
         let priorities = complete(priorities, pieces);
-        let picker = Picker::new(config.layout, &config.strategy, &have, &priorities, config.seed);
+        let picker = Picker::new(config.layout.clone(), &config.strategy, &have, &priorities, config.seed);
         let have_bytes = have.iter().map(|piece| u64::from(config.layout.piece_len(piece))).sum();
         Self {
             running: false,

@@ -2,10 +2,11 @@
 
 mod faults;
 mod places;
+mod trees;
 mod whole;
 
 use super::{
-    Buf, DiskErrorKind, FileSpec, Handle, ReadNow, Storage, StorageConfig, StorageEvent, TorrentKey,
+    Buf, DiskErrorKind, FileSpec, Handle, Promise, ReadNow, Storage, StorageConfig, StorageEvent, TorrentKey,
     TorrentSpec,
 };
 use bytes::Bytes;
@@ -79,9 +80,8 @@ impl World {
     }
 
     fn of(storage: &Storage, at: &Path, files: Vec<FileSpec>, data: Vec<u8>, piece_length: u32) -> Self {
-        static KEYS: AtomicU64 = AtomicU64::new(0);
-        let key = TorrentKey(KEYS.fetch_add(1, Ordering::Relaxed));
-        let layout = Layout::new(piece_length, data.len() as u64).unwrap();
+        let padding = files.iter().filter(|file| file.pad).map(|file| file.offset..file.offset + file.length);
+        let layout = Layout::new(piece_length, data.len() as u64).unwrap().with_padding(padding);
         let hashes: Vec<u8> = data
             .chunks(piece_length as usize)
             .flat_map(|piece| {
@@ -90,12 +90,25 @@ impl World {
                 state.finish()
             })
             .collect();
+        Self::promised(storage, at, files, data, layout, Promise::Pieces(Bytes::from(hashes)))
+    }
+
+    fn promised(
+        storage: &Storage,
+        at: &Path,
+        files: Vec<FileSpec>,
+        data: Vec<u8>,
+        layout: Layout,
+        promise: Promise,
+    ) -> Self {
+        static KEYS: AtomicU64 = AtomicU64::new(0);
+        let key = TorrentKey(KEYS.fetch_add(1, Ordering::Relaxed));
         // Room for all events of a test: a test feeds first and reads afterwards.
         let (sender, events) = mpsc::channel(100_000);
         let handle = storage.open(TorrentSpec {
             key,
-            layout,
-            hashes: Bytes::from(hashes),
+            layout: layout.clone(),
+            promise,
             files: files.clone(),
             save_path: at.to_owned(),
             started: false,

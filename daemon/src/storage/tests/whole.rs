@@ -11,7 +11,7 @@ fn torrents() -> impl Strategy<Value = (Vec<(u64, bool)>, u32, u64)> {
     (prop::collection::vec(file, 1..12), piece_length, any::<u64>())
 }
 
-fn shuffle(blocks: &mut [Block], mut seed: u64) {
+pub(super) fn shuffle(blocks: &mut [Block], mut seed: u64) {
     for at in (1..blocks.len()).rev() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         blocks.swap(at, (seed >> 33) as usize % (at + 1));
