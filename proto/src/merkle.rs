@@ -31,8 +31,9 @@ pub fn root(nodes: &[Hash], width: usize, level: u32) -> Hash {
         .unwrap_or_else(|| filler(level + width.trailing_zeros()))
 }
 
-/// The levels of a tree from `nodes`, which are at `level`, up to the root. What is filling alone is left out.
-fn levels(nodes: &[Hash], width: usize, level: u32) -> Vec<Vec<Hash>> {
+/// The levels of a tree from `nodes`, which are at `level` and `width` of them with filling, up to the root. What is filling alone is left
+/// out.
+pub fn levels(nodes: &[Hash], width: usize, level: u32) -> Vec<Vec<Hash>> {
     let mut filling = filler(level);
     let mut all = vec![nodes.to_vec()];
     for _ in 0..width.trailing_zeros() {

@@ -20,6 +20,7 @@ use engine::{
 use proto::{
     bitfield::Bitfield,
     layout::Layout,
+    merkle::HashTrees,
     metainfo::{FileEntry, Info, Outer},
     rpc::{ErrorKind, RpcError},
 };
@@ -55,8 +56,9 @@ impl Shard {
                 let info = &described.info;
                 let have = have.unwrap_or_else(|| Bitfield::none(info.layout.pieces()));
                 let storage = self.open_storage(&record, &described, have.count() > 0);
-                let machine = Machine::Torrent(Box::new(self.machine(&record, info, have)));
-                (machine, Some(Content { info: described.info, storage }))
+                let machine =
+                    Machine::Torrent(Box::new(self.machine(&record, info, described.trees.clone(), have)));
+                (machine, Some(Content { info: described.info, trees: described.trees, storage }))
             }
             None => (Machine::Fetch(Box::new(self.fetch(&record))), None),
         };
@@ -121,7 +123,13 @@ impl Shard {
     }
 
     /// A machine for a torrent, stopped.
-    pub(super) fn machine(&self, record: &TorrentRecord, info: &Info, have: Bitfield) -> Torrent {
+    pub(super) fn machine(
+        &self,
+        record: &TorrentRecord,
+        info: &Info,
+        trees: Option<Arc<HashTrees>>,
+        have: Bitfield,
+    ) -> Torrent {
         let settings = self.shared.settings();
         let config = TorrentConfig {
             layout: info.layout.clone(),
@@ -139,6 +147,7 @@ impl Shard {
         };
         let mut torrent = Torrent::new(config, have, piece_priorities(record, info));
         torrent.set_exchange(settings.pex);
+        torrent.set_hash_trees(trees);
         torrent
     }
 
@@ -200,7 +209,7 @@ impl Live {
             let mut state = self.state.borrow_mut();
             state.count(self.shard().clock.now());
             (state.standing.counted_down, state.standing.counted_up) = (0, 0);
-            let machine = self.shard().machine(&state.record, &content.info, have);
+            let machine = self.shard().machine(&state.record, &content.info, content.trees.clone(), have);
             state.machine = Machine::Torrent(Box::new(machine));
             state.standing.checking = None;
             state.standing.have_unsaved = true;

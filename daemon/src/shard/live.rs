@@ -10,6 +10,7 @@ use engine::out::{DropReason, Event, Out, PeerKey};
 use proto::{
     id::InfoHash,
     layout::Block,
+    merkle::HashTrees,
     metainfo::{Info, Outer},
 };
 use std::{
@@ -38,6 +39,8 @@ pub(crate) struct Live {
 /// A torrent's metainfo and its files.
 pub(crate) struct Content {
     pub(crate) info: Arc<Info>,
+    /// The hash trees of its version 2 side, if it has one.
+    pub(crate) trees: Option<Arc<HashTrees>>,
     pub(crate) storage: Handle,
 }
 

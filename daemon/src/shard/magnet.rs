@@ -67,8 +67,8 @@ impl Live {
     fn adopt(self: &Rc<Self>, described: Described, outer: proto::metainfo::Outer, check: bool) {
         let shard = self.shard();
         let storage = shard.open_storage(&self.state.borrow().record, &described, false);
-        let info = described.info;
-        let content = Content { info: Arc::clone(&info), storage };
+        let Described { info, trees } = described;
+        let content = Content { info: Arc::clone(&info), trees: trees.clone(), storage };
         if self.set_content(content).is_err() {
             return;
         }
@@ -81,7 +81,7 @@ impl Live {
             record.private = info.private;
             record.choose_files(info.files.len());
             *kept = Arc::new(outer);
-            let torrent = shard.machine(record, &info, Bitfield::none(info.layout.pieces()));
+            let torrent = shard.machine(record, &info, trees, Bitfield::none(info.layout.pieces()));
             let old = std::mem::replace(machine, Machine::Torrent(Box::new(torrent)));
             standing.checking = check.then_some(0.0);
             standing.changed = true;

@@ -1,6 +1,6 @@
 //! Hashes from the middle of a tree, and the uncles that prove them (BEP 52, "hash request").
 
-use super::{filler, levels, parent};
+use super::{filler, parent};
 use crate::metainfo::v2::Hash;
 
 /// Hashes do not lead to the root.
@@ -8,29 +8,32 @@ use crate::metainfo::v2::Hash;
 #[error("the hashes do not lead to the root of their file")]
 pub struct ProofError;
 
-/// `length` nodes from `index` on, of those at `level`, and `proofs` uncles from the bottom up; an uncle is the sibling of the node above
-/// the ones asked for, then of that one's parent, and so on. `nodes` are all that the level has before its filling, `width` is how
-/// many it has with it; the uncles stop below the root. `None` if that is no aligned part of the level.
+/// `length` nodes from `index` on, of those at the lowest of the levels, which is `level` in the file's tree; then their uncles, from the
+/// bottom up: the sibling of the node above those asked for, then of that one's parent and so on, up to `proofs` levels above the lowest, but
+/// below the root. `tree` is as [`levels`](super::levels) made it. `None` if that is no aligned part of the level, or fewer than two nodes.
 pub fn prove(
-    nodes: &[Hash],
+    tree: &[Vec<Hash>],
     level: u32,
-    width: usize,
     index: usize,
     length: usize,
     proofs: usize,
 ) -> Option<Vec<Hash>> {
-    if !length.is_power_of_two() || !index.is_multiple_of(length) || index.checked_add(length)? > width {
+    let top = tree.len().checked_sub(1)?;
+    let width = 1usize.checked_shl(u32::try_from(top).ok()?)?;
+    if length < 2 || !length.is_power_of_two() || !index.is_multiple_of(length) {
         return None;
     }
-    let tree = levels(nodes, width, level);
+    if index.checked_add(length)? > width {
+        return None;
+    }
     let at = |up: usize, index: usize| {
         let known = tree.get(up).and_then(|nodes| nodes.get(index)).copied();
         known.unwrap_or_else(|| filler(level + u32::try_from(up).unwrap_or(0)))
     };
     let mut hashes: Vec<_> = (index..index + length).map(|index| at(0, index)).collect();
     let own = length.trailing_zeros() as usize;
-    let uncles = (width.trailing_zeros() as usize - own).min(proofs);
-    hashes.extend((own..own + uncles).map(|up| at(up, (index >> up) ^ 1)));
+    let end = proofs.saturating_add(1).min(top);
+    hashes.extend((own..end).map(|up| at(up, (index >> up) ^ 1)));
     Some(hashes)
 }
 

@@ -1,15 +1,16 @@
 //! What a torrent of version 2 promises of its pieces.
 
-use super::root;
+use super::{levels, prove};
 use crate::{
     layout::BLOCK,
     metainfo::{
         FileEntry, Info, MetainfoError,
         v2::{HASH_LEN, Hash, PieceLayers, Tree},
     },
+    wire::{HashRange, MAX_HASHES},
 };
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// The hash tree of one file, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +21,8 @@ pub struct FileTree {
     pub length: u64,
     /// The file's first piece.
     pub first: u32,
-    /// The roots of its pieces, proven by the root, [`HASH_LEN`] bytes each. A file of one piece needs none.
-    layer: Option<Bytes>,
+    /// The roots of its pieces, which lead to the root, and the levels above them. A file of one piece needs none.
+    levels: Option<Arc<[Vec<Hash>]>>,
 }
 
 /// The hash trees of all files of a torrent.
@@ -54,7 +55,7 @@ impl FileTree {
 
     /// The roots of its pieces, if they are known. Empty for a file of one piece.
     pub fn layer(&self) -> Option<&[Hash]> {
-        self.layer.as_ref().map(|layer| layer.as_chunks::<HASH_LEN>().0)
+        self.levels.as_ref().map(|levels| levels.first().map_or(&[][..], Vec::as_slice))
     }
 }
 
@@ -72,11 +73,11 @@ impl HashTrees {
             let Some(root) = file.root else { continue };
             let first = u32::try_from(file.entry.offset / u64::from(piece_length))
                 .map_err(|_| MetainfoError::TotalLength)?;
-            let mut file = FileTree { root, length: file.entry.length, first, layer: None };
+            let mut file = FileTree { root, length: file.entry.length, first, levels: None };
             if file.pieces(piece_length) == 1 {
-                file.layer = Some(Bytes::new());
+                file.levels = Some(Arc::new([]));
             } else if let Some(layer) = layers.get(&root) {
-                file.layer =
+                file.levels =
                     Some(proven(&file, piece_length, layer).ok_or(MetainfoError::Key("piece layers"))?);
             }
             trees.by_root.entry(root).or_insert(trees.files.len());
@@ -118,17 +119,26 @@ impl HashTrees {
         self.files.get(*self.by_root.get(root)?)
     }
 
+    /// What a peer asked for, if it is of the pieces' level, which is the lowest that is known without reading data.
+    pub fn serve(&self, range: &HashRange) -> Option<Vec<Hash>> {
+        let levels = self.by_root(&range.root)?.levels.as_ref()?;
+        if range.base != self.piece_level() || range.length > MAX_HASHES {
+            return None;
+        }
+        prove(levels, range.base, range.index as usize, range.length as usize, range.proofs as usize)
+    }
+
     /// The files whose layers are not known.
     pub fn missing(&self) -> impl Iterator<Item = &FileTree> {
-        self.files.iter().filter(|file| file.layer.is_none())
+        self.files.iter().filter(|file| file.levels.is_none())
     }
 
     /// Takes the layer of all files with this root, if it is right.
     pub fn add_layer(&mut self, root: &Hash, layer: &Bytes) -> bool {
         let mut taken = false;
         for file in self.files.iter_mut().filter(|file| file.root == *root) {
-            if let Some(layer) = proven(file, self.piece_length, layer) {
-                file.layer = Some(layer);
+            if let Some(levels) = proven(file, self.piece_length, layer) {
+                file.levels = Some(levels);
                 taken = true;
             }
         }
@@ -137,20 +147,23 @@ impl HashTrees {
 
     /// The layers, as a torrent file keeps them.
     pub fn layers(&self) -> PieceLayers {
-        let known =
-            |file: &FileTree| Some((file.root, file.layer.clone().filter(|layer| !layer.is_empty())?));
+        let known = |file: &FileTree| {
+            let layer = file.layer().filter(|layer| !layer.is_empty())?;
+            Some((file.root, Bytes::copy_from_slice(layer.as_flattened())))
+        };
         self.files.iter().filter_map(known).collect()
     }
 }
 
-/// The layer, if it leads to the file's root.
-fn proven(file: &FileTree, piece_length: u32, layer: &Bytes) -> Option<Bytes> {
+/// The layer and what is above it, if it leads to the file's root.
+fn proven(file: &FileTree, piece_length: u32, layer: &Bytes) -> Option<Arc<[Vec<Hash>]>> {
     let (pieces, rest) = layer.as_chunks::<HASH_LEN>();
     if !rest.is_empty() || pieces.len() != file.pieces(piece_length) {
         return None;
     }
     let level = (piece_length / BLOCK).trailing_zeros();
-    (root(pieces, pieces.len().next_power_of_two(), level) == file.root).then(|| layer.clone())
+    let levels = levels(pieces, pieces.len().next_power_of_two(), level);
+    (levels.last().and_then(|top| top.first()) == Some(&file.root)).then(|| levels.into())
 }
 
 /// Whether both versions have the same bytes in the same places. Names may differ: they were made safe each for itself.

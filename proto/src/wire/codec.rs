@@ -1,10 +1,16 @@
-//! Messages to bytes and back (BEP 3, 5, 6, 10). No state: whoever reads the socket keeps the bytes.
+//! Messages to bytes and back (BEP 3, 5, 6, 10, 52). No state: whoever reads the socket keeps the bytes.
 //!
 //! A length prefix is believed only after it was held against what its kind of message can be, so a peer cannot make
 //! us wait for, or set memory aside for, more than [`Limits`] allows.
 
-use super::{ExtIds, Extension, Message, WireError};
-use crate::layout::{BLOCK, Block};
+use super::{
+    ExtIds, Extension, HashRange, MAX_HASHES, Message, WireError,
+    hashes::{MAX_UNCLES, RANGE_LEN},
+};
+use crate::{
+    layout::{BLOCK, Block},
+    metainfo::v2::HASH_LEN,
+};
 use bytes::Bytes;
 
 /// What is accepted from one peer.
@@ -29,7 +35,7 @@ impl Limits {
     /// The longest bitfield in bytes while the number of pieces is unknown: two million pieces.
     pub const MAX_BITFIELD: u32 = 256 * 1024;
 
-    /// The longest message of an unknown kind in bytes: BEP 52's hashes, which we do not speak, need half of it.
+    /// The longest message of an unknown kind in bytes.
     pub const MAX_IGNORED: u32 = 32 * 1024;
 }
 
@@ -82,6 +88,9 @@ mod id {
     pub(super) const REJECT: u8 = 16;
     pub(super) const ALLOWED_FAST: u8 = 17;
     pub(super) const EXTENDED: u8 = 20;
+    pub(super) const HASH_REQUEST: u8 = 21;
+    pub(super) const HASHES: u8 = 22;
+    pub(super) const HASH_REJECT: u8 = 23;
 }
 
 /// Bytes of the length prefix.
@@ -120,6 +129,9 @@ pub fn next(bytes: &[u8], limits: &Limits, ids: &ExtIds) -> Result<Next, WireErr
     })
 }
 
+/// The length of a message that names hashes, its id included.
+const HASHES_MIN: u32 = 1 + RANGE_LEN as u32;
+
 /// The shortest and the longest length that a message of a kind may announce, its id included.
 fn allowed(kind: u8, limits: &Limits) -> (u32, u32) {
     match kind {
@@ -132,6 +144,8 @@ fn allowed(kind: u8, limits: &Limits) -> (u32, u32) {
         id::BITFIELD if limits.pieces == 0 => (1, 1 + Limits::MAX_BITFIELD),
         id::BITFIELD => (1 + limits.pieces.div_ceil(8), 1 + limits.pieces.div_ceil(8)),
         id::PIECE => (10, 9 + limits.max_block.min(Limits::MAX_BLOCK)),
+        id::HASH_REQUEST | id::HASH_REJECT => (HASHES_MIN, HASHES_MIN),
+        id::HASHES => (HASHES_MIN, HASHES_MIN + (MAX_HASHES + MAX_UNCLES) * HASH_LEN as u32),
         id::EXTENDED => (2, u32::try_from(limits.max_ext).unwrap_or(u32::MAX).saturating_add(2)),
         _ => (1, Limits::MAX_IGNORED),
     }
@@ -155,6 +169,12 @@ fn decode(kind: u8, payload: &[u8], ids: &ExtIds) -> Result<Option<Message>, Wir
         id::HAVE_NONE => Some(Message::HaveNone),
         id::REJECT => block(payload).map(Message::Reject),
         id::ALLOWED_FAST => index().map(Message::AllowedFast),
+        id::HASH_REQUEST => {
+            HashRange::decode(payload).map(|(range, _)| Message::HashRequest(Box::new(range)))
+        }
+        id::HASHES => HashRange::decode(payload)
+            .map(|(range, hashes)| Message::Hashes(Box::new(range), Bytes::copy_from_slice(hashes))),
+        id::HASH_REJECT => HashRange::decode(payload).map(|(range, _)| Message::HashReject(Box::new(range))),
         id::EXTENDED => match payload.split_first() {
             Some((id, payload)) => Some(Message::Ext(Box::new(Extension::decode(*id, payload, ids)?))),
             None => None,
@@ -203,6 +223,9 @@ pub fn encode(message: &Message, ids: &ExtIds, out: &mut Vec<u8>) {
         Message::HaveNone => bare(id::HAVE_NONE, out),
         Message::Reject(block) => three(id::REJECT, *block, out),
         Message::AllowedFast(piece) => one(id::ALLOWED_FAST, *piece, out),
+        Message::HashRequest(range) => hashes(id::HASH_REQUEST, range, &[], out),
+        Message::Hashes(range, list) => hashes(id::HASHES, range, list, out),
+        Message::HashReject(range) => hashes(id::HASH_REJECT, range, &[], out),
         Message::Ext(extension) => extended(extension, ids, out),
     }
 }
@@ -236,6 +259,13 @@ fn three(id: u8, block: Block, out: &mut Vec<u8>) {
     out.extend_from_slice(&block.piece.to_be_bytes());
     out.extend_from_slice(&block.begin.to_be_bytes());
     out.extend_from_slice(&block.len.to_be_bytes());
+}
+
+fn hashes(id: u8, range: &HashRange, list: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&prefix(1 + RANGE_LEN + list.len()));
+    out.push(id);
+    range.encode(out);
+    out.extend_from_slice(list);
 }
 
 fn extended(extension: &Extension, ids: &ExtIds, out: &mut Vec<u8>) {

@@ -1,9 +1,10 @@
-//! The peer wire: handshake, messages, the fast extension and the extension protocol (BEP 3, 6, 10).
+//! The peer wire: handshake, messages, the fast extension and the extension protocol (BEP 3, 6, 10), and the hashes of version 2 (BEP 52).
 
 mod client;
 mod codec;
 mod ext;
 mod handshake;
+mod hashes;
 
 pub use client::client_name;
 pub use codec::{Limits, Next, encode, next, piece_head};
@@ -12,6 +13,7 @@ pub use ext::{
     Metadata, Pex, PexPeer, pex_flags,
 };
 pub use handshake::{Caps, HANDSHAKE_LEN, Handshake, PROTOCOL};
+pub use hashes::{HashRange, MAX_HASHES};
 
 use crate::layout::Block;
 use bytes::Bytes;
@@ -77,6 +79,12 @@ pub enum Message {
     Reject(Block),
     /// BEP 6: this piece may be requested while choked.
     AllowedFast(u32),
+    /// BEP 52: the sender asks for hashes of a file's tree.
+    HashRequest(Box<HashRange>),
+    /// BEP 52: the hashes asked for, then their uncles, 32 bytes each.
+    Hashes(Box<HashRange>, Bytes),
+    /// BEP 52: a `hash request` will not be answered.
+    HashReject(Box<HashRange>),
     /// BEP 10: a message of an extension, already told apart.
     Ext(Box<Extension>),
 }

@@ -233,7 +233,7 @@ fn the_torrent_that_follows_takes_the_connections_over() {
     let (info, now) = (info(70_000), Instant::from_secs(9));
     let layout = Layout::new(BLOCK * 2, u64::from(BLOCK) * 2 * 30).unwrap();
     let config = |id: u8| TorrentConfig {
-        layout,
+        layout: layout.clone(),
         info_hash: InfoHash(Sha1::digest(&info).into()),
         our_id: PeerId([id; 20]),
         private: false,

@@ -68,7 +68,7 @@ impl Model {
     fn new(strategy: Strategy) -> Self {
         let layout = Layout::new(BLOCK * 3, u64::from(BLOCK * 3 * PIECES) - 20_000).unwrap();
         let priorities = vec![4; PIECES as usize];
-        let picker = Picker::new(layout, &strategy, &Bitfield::none(PIECES), &priorities, 5);
+        let picker = Picker::new(layout.clone(), &strategy, &Bitfield::none(PIECES), &priorities, 5);
         let (peers, asked, have) = Default::default();
         Self { layout, strategy, picker, peers, asked, have, priorities, next: 0 }
     }

@@ -10,7 +10,7 @@ use proto::{
     bitfield::Bitfield,
     layout::Block,
     time::Instant,
-    wire::{ExtHandshake, Extension, Message},
+    wire::{ExtHandshake, Extension, HashRange, Message},
 };
 use std::net::SocketAddr;
 
@@ -38,6 +38,9 @@ impl Torrent {
             Message::Request(block) => self.on_request(now, key, self.range(block)?, out),
             Message::Cancel(block) => self.on_cancel(now, key, self.range(block)?, out),
             Message::Port(port) => self.on_port(key, port, out),
+            Message::HashRequest(range) => self.on_hash_request(key, range, out),
+            // Never asked for.
+            Message::Hashes(..) | Message::HashReject(_) => {}
             Message::Ext(extension) => self.on_extension(now, key, *extension, out)?,
             fast => self.on_fast(now, key, fast, out)?,
         }
@@ -176,6 +179,16 @@ impl Torrent {
         if port != 0 && !self.config.private {
             out.push(Action::DhtNode { addr: SocketAddr::new(peer.addr.ip().to_canonical(), port) });
         }
+    }
+
+    /// BEP 52: what is known of the files' trees goes to whoever asks; its cost is bounded by [`proto::wire::MAX_HASHES`].
+    fn on_hash_request(&self, key: PeerKey, range: Box<HashRange>, out: &mut Out) {
+        let served = self.trees.as_ref().and_then(|trees| trees.serve(&range));
+        let message = match served {
+            Some(hashes) => Message::Hashes(range, Bytes::copy_from_slice(hashes.as_flattened())),
+            None => Message::HashReject(range),
+        };
+        out.push(Action::Send { peer: key, message });
     }
 
     fn on_extension(

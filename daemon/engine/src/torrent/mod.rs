@@ -32,8 +32,8 @@ use crate::{
     picker::Picker,
 };
 use peer::{Peer, Table};
-use proto::{bitfield::Bitfield, id::PeerId, layout::Block, time::Instant, wire::Message};
-use std::{collections::VecDeque, net::SocketAddr};
+use proto::{bitfield::Bitfield, id::PeerId, layout::Block, merkle::HashTrees, time::Instant, wire::Message};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 use suspects::Suspects;
 
 /// The machine of one torrent.
@@ -56,6 +56,8 @@ pub struct Torrent {
     upload_limit: Option<u64>,
     /// Peers are exchanged with peers (BEP 11), unless the torrent is private.
     exchange: bool,
+    /// The hash trees of version 2, to serve to others.
+    trees: Option<Arc<HashTrees>>,
 
     timer: Option<(Instant, Why)>,
     next_rechoke: Instant,
@@ -102,6 +104,11 @@ struct Scratch {
 }
 
 impl Torrent {
+    /// Gives it the hash trees of its version 2 side (BEP 52), to serve to others.
+    pub fn set_hash_trees(&mut self, trees: Option<Arc<HashTrees>>) {
+        self.trees = trees;
+    }
+
     /// A stopped torrent that holds `have`. `priorities` has one entry per piece (0 skips, [`NORMAL_PRIORITY`] is usual)
     /// or is empty for all normal. It does nothing until [`Event::Run`].
     pub fn new(config: TorrentConfig, have: Bitfield, priorities: Vec<u8>) -> Self {
@@ -129,6 +136,7 @@ impl Torrent {
             rounds: [Instant::START; 2],
             chores: Chores::default(),
             exchange: true,
+            trees: None,
             down: Meter::default(),
             up: Meter::default(),
             totals: Totals::default(),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::{ExtHandshake, LOCAL_IDS};
+use crate::wire::{ExtHandshake, HashRange, LOCAL_IDS};
 use proptest::prelude::*;
 
 const LIMITS: Limits = Limits { pieces: 20, max_ext: 1024, max_block: BLOCK };
@@ -30,13 +30,32 @@ fn golden() -> Vec<(&'static [u8], Message)> {
     ]
 }
 
+/// The messages of BEP 52: `len id root base index length proofs`, and hashes behind that.
+fn golden_hashes() -> Vec<(Vec<u8>, Message)> {
+    let range = HashRange { root: [0xaa; 32], base: 2, index: 8, length: 2, proofs: 3 };
+    let named = |len: u8, id: u8, hashes: &[u8]| {
+        let mut bytes = vec![0, 0, 0, len, id];
+        bytes.extend([0xaa; 32]);
+        bytes.extend(b"\0\0\0\x02\0\0\0\x08\0\0\0\x02\0\0\0\x03");
+        bytes.extend(hashes);
+        bytes
+    };
+    let list = [[1; 32], [2; 32], [3; 32]].as_flattened().to_vec();
+    vec![
+        (named(49, 21, &[]), Message::HashRequest(Box::new(range))),
+        (named(145, 22, &list), Message::Hashes(Box::new(range), Bytes::from(list.clone()))),
+        (named(49, 23, &[]), Message::HashReject(Box::new(range))),
+    ]
+}
+
 #[test]
 fn golden_bytes() {
-    for (bytes, message) in golden() {
+    let all = golden().into_iter().map(|(bytes, message)| (bytes.to_vec(), message));
+    for (bytes, message) in all.chain(golden_hashes()) {
         let mut out = Vec::new();
         encode(&message, &LOCAL_IDS, &mut out);
         assert_eq!(out, bytes, "{message:?}");
-        assert_eq!(read(bytes), Ok(Next::Message { message, used: bytes.len() }));
+        assert_eq!(read(&bytes), Ok(Next::Message { message, used: bytes.len() }));
     }
 }
 
@@ -95,8 +114,8 @@ fn a_larger_block_is_a_matter_of_the_limit() {
 
 #[test]
 fn unknown_kinds_are_passed_over() {
-    assert_eq!(read(b"\0\0\0\x03\x17ab\0\0\0\0"), Ok(Next::Ignored { used: 7 }));
-    assert_eq!(read(b"\0\0\0\x03\x17a"), Ok(Next::Need(7)));
+    assert_eq!(read(b"\0\0\0\x03\x1eab\0\0\0\0"), Ok(Next::Ignored { used: 7 }));
+    assert_eq!(read(b"\0\0\0\x03\x1ea"), Ok(Next::Need(7)));
 }
 
 #[test]
@@ -145,7 +164,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
         bytes.resize(13 + len as usize, 0xaa);
         bytes
     });
-    let unknown = Just(b"\0\0\0\x03\x17ab".to_vec());
+    let unknown = Just(b"\0\0\0\x03\x1eab".to_vec());
     proptest::collection::vec(prop_oneof![4 => known, 2 => piece, 1 => unknown], 0..20)
         .prop_map(|messages| messages.concat())
 }

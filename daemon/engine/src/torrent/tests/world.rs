@@ -74,7 +74,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(layout: Layout, specs: Vec<Spec>) -> Self {
         let mut world = Self {
-            layout,
+            layout: layout.clone(),
             nodes: Vec::new(),
             queue: BinaryHeap::new(),
             events: BTreeMap::new(),
@@ -83,7 +83,7 @@ impl World {
             now: Instant::from_secs(1),
         };
         for (at, spec) in specs.into_iter().enumerate() {
-            world.nodes.push(node(layout, at, spec));
+            world.nodes.push(node(layout.clone(), at, spec));
         }
         for at in 0..world.nodes.len() {
             world.push(world.now, Ev::On(at, Event::Run(true), true));
@@ -348,7 +348,7 @@ fn node(layout: Layout, at: usize, spec: Spec) -> Node {
     let number = u8::try_from(at + 1).unwrap();
     let id = PeerId([number; 20]);
     let config = TorrentConfig {
-        layout,
+        layout: layout.clone(),
         info_hash: InfoHash([9; 20]),
         our_id: id,
         private: false,
