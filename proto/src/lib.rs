@@ -8,6 +8,7 @@
 pub mod bencode;
 pub mod bitfield;
 pub mod compact;
+pub mod explain;
 pub mod id;
 pub mod krpc;
 pub mod layout;

@@ -15,7 +15,6 @@ use proto::{
 };
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How much likelier a new peer is to get an optimistic slot (BEP 3): it has nothing to offer yet.
@@ -24,38 +23,7 @@ const NEW_PEER_WEIGHT: u32 = 3;
 /// How many optimistic intervals a peer counts as new.
 const NEW_FOR: u32 = 3;
 
-/// Why a peer is choked or unchoked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Reason {
-    /// Choked: no round has looked at it yet.
-    #[default]
-    Undecided,
-    /// Choked: it wants nothing of ours.
-    NotInterested,
-    /// Choked: it stopped sending what we asked for.
-    Snubbed,
-    /// Choked: others rank higher.
-    OutRanked {
-        /// Its place in the order, from 1.
-        rank: u32,
-        /// Regular slots.
-        slots: u32,
-    },
-    /// Unchoked: its rank gives it a regular slot.
-    Ranked {
-        /// Its place in the order, from 1.
-        rank: u32,
-        /// Regular slots.
-        slots: u32,
-    },
-    /// Unchoked: to find out what it gives in return.
-    Optimistic,
-    /// Unchoked: a slot was free between rounds.
-    FreeSlot,
-    /// Unchoked: choking is off.
-    Everyone,
-}
+pub use proto::explain::Reason;
 
 /// A peer as the policy sees it. Rates in payload bytes per second since about two rounds ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

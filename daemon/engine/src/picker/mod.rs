@@ -5,6 +5,7 @@
 
 mod choose;
 mod classes;
+mod preview;
 mod started;
 #[cfg(test)]
 mod tests;

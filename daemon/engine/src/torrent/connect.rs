@@ -59,6 +59,7 @@ impl Torrent {
             self.chores.dial = true;
         }
         if !greeted {
+            peer.shown = self.shows();
             self.greet(&peer, out);
         } else {
             let haves =
@@ -66,8 +67,13 @@ impl Torrent {
             out.extend(haves);
         }
         self.shake_hands(&peer, out);
+        // Who knows no BEP 6 and has nothing says nothing: it is shown its first piece at once.
+        let silent = (!peer.caps.fast).then_some(peer.key);
         self.peers.insert(peer);
         self.count_crowd();
+        if let Some(key) = silent {
+            self.show_next(now, key, out);
+        }
         self.arm(now + super::KEEP_ALIVE, super::Why::KeepAlive);
     }
 
@@ -116,7 +122,10 @@ impl Torrent {
 
     /// What is said first: our pieces (BEP 3, 6).
     fn greet(&self, peer: &Peer, out: &mut Out) {
-        let ours = if peer.caps.fast && self.have.is_full() {
+        let hides = peer.shown.is_some();
+        let ours = if hides {
+            peer.caps.fast.then_some(Message::HaveNone)
+        } else if peer.caps.fast && self.have.is_full() {
             Some(Message::HaveAll)
         } else if peer.caps.fast && self.have.count() == 0 {
             Some(Message::HaveNone)
@@ -139,7 +148,7 @@ impl Torrent {
             port: self.config.listen_port,
             your_ip: Some(peer.addr.ip().to_canonical()),
             reqq: Some(OUR_REQQ),
-            upload_only: self.is_complete(),
+            upload_only: self.is_complete() && peer.shown.is_none(),
             metadata_size: self.config.metadata_size.filter(|_| !self.config.private),
             raw_len: 0,
         };
@@ -151,7 +160,8 @@ impl Torrent {
     pub(super) fn allow_fast(&mut self, now: Instant, key: PeerKey, out: &mut Out) {
         let pieces = self.config.layout.pieces();
         let Some(peer) = self.peers.get_mut(key) else { return };
-        if !peer.caps.fast || peer.count(pieces) >= ALLOWED_FAST {
+        // What is allowed is shown: a super-seed allows nothing.
+        if !peer.caps.fast || peer.shown.is_some() || peer.count(pieces) >= ALLOWED_FAST {
             return;
         }
         let mut set = allowed_fast(peer.addr, &self.config.info_hash, pieces, ALLOWED_FAST);

@@ -159,10 +159,16 @@ impl Torrent {
         }
     }
 
-    /// Everyone who has room is asked for more.
+    /// Everyone who has room is asked for more; who snubs us comes last, lest it gets back the very block it sits on.
     pub(super) fn refill_all(&mut self, now: Instant, out: &mut Out) {
-        for key in self.peers.keys() {
-            self.refill(now, key, out);
+        for snubbed in [false, true] {
+            let keys: Vec<PeerKey> = self
+                .peers
+                .iter()
+                .filter(|peer| peer.pipe.is_snubbed() == snubbed)
+                .map(|peer| peer.key)
+                .collect();
+            keys.into_iter().for_each(|key| self.refill(now, key, out));
         }
     }
 

@@ -114,7 +114,7 @@ impl Torrent {
     ) -> Result<(), Violation> {
         let Some(peer) = self.peers.get_mut(key) else { return Ok(()) };
         // Said a second time it counts anew: aria2 may send a `have` before its bitfield.
-        peer.told = true;
+        let first = !std::mem::replace(&mut peer.told, true);
         self.picker.remove_peer(&peer.holds);
         self.picker.add_peer(&holds);
         peer.interesting = interesting(&self.picker, &holds);
@@ -123,6 +123,9 @@ impl Torrent {
         if !self.drop_if_both_complete(now, key, out) {
             self.allow_fast(now, key, out);
             self.update_interest(now, key, out);
+            if first {
+                self.show_next(now, key, out);
+            }
         }
         Ok(())
     }
@@ -130,7 +133,7 @@ impl Torrent {
     fn on_have(&mut self, now: Instant, key: PeerKey, piece: u32, out: &mut Out) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         // A first `have` stands for an empty bitfield.
-        peer.told = true;
+        let first = !std::mem::replace(&mut peer.told, true);
         let new = match &mut peer.holds {
             Holdings::All => false,
             Holdings::Some(bits) => bits.set(piece),
@@ -144,8 +147,11 @@ impl Torrent {
             peer.dry = None;
             self.update_interest(now, key, out);
             self.refill(now, key, out);
-        } else {
-            self.drop_if_both_complete(now, key, out);
+        } else if !self.drop_if_both_complete(now, key, out) {
+            self.passed_on(now, key, piece, out);
+            if first {
+                self.show_next(now, key, out);
+            }
         }
     }
 

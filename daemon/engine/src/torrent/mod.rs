@@ -8,10 +8,12 @@
 mod config;
 mod connect;
 mod download;
+mod explain;
 mod fast;
 mod messages;
 mod peer;
 mod pieces;
+mod reveal;
 mod share;
 mod suspects;
 #[cfg(test)]
@@ -69,6 +71,7 @@ pub struct Torrent {
     down: Meter,
     up: Meter,
     totals: Totals,
+    endgame: explain::EndgameClock,
     scratch: Scratch,
 }
 
@@ -140,6 +143,7 @@ impl Torrent {
             down: Meter::default(),
             up: Meter::default(),
             totals: Totals::default(),
+            endgame: explain::EndgameClock::default(),
             scratch: Scratch::default(),
             config,
         }
@@ -214,6 +218,7 @@ impl Torrent {
         for _ in 0..TURNS {
             let chores = std::mem::take(&mut self.chores);
             if !self.running {
+                self.endgame.set(now, false);
                 return;
             }
             if chores.refill {
@@ -226,6 +231,7 @@ impl Torrent {
                 self.dial(now, out);
             }
         }
+        self.endgame.set(now, self.picker.in_endgame());
     }
 
     /// Puts a strategy in force, at once.
@@ -236,6 +242,7 @@ impl Torrent {
         }
         self.config.strategy = strategy;
         self.chores.refill = true;
+        self.show_everything(now, out);
         if self.running {
             self.rechoke(now, out);
             self.set_timer();

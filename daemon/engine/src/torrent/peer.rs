@@ -1,5 +1,6 @@
 //! One connection as the torrent keeps it, and the table of them.
 
+use super::reveal::Shown;
 use crate::{
     choke::{Contender, Reason},
     meter::Meter,
@@ -56,6 +57,8 @@ pub(super) struct Peer {
     pub(super) upload_only: bool,
 
     pub(super) holds: Holdings,
+    /// What we let it know that we have; everything without it.
+    pub(super) shown: Option<Shown>,
     /// It has told what it has.
     pub(super) told: bool,
     /// Pieces it has that we want and lack.
@@ -68,6 +71,8 @@ pub(super) struct Peer {
     pub(super) peer_choking: bool,
     pub(super) peer_interested: bool,
     pub(super) why: Reason,
+    /// Since when that has been the reason.
+    pub(super) why_since: Instant,
     pub(super) unchoked_at: Instant,
     pub(super) waiting_since: Instant,
 
@@ -122,6 +127,7 @@ impl Peer {
             ids: ExtIds::default(),
             upload_only: false,
             holds: Holdings::Some(Bitfield::none(pieces)),
+            shown: None,
             told: false,
             interesting: 0,
             dry: None,
@@ -130,6 +136,7 @@ impl Peer {
             peer_choking: true,
             peer_interested: false,
             why: Reason::Undecided,
+            why_since: now,
             unchoked_at: Instant::START,
             waiting_since: now,
             pipe: Pipeline::default(),
@@ -205,24 +212,31 @@ impl Peer {
 /// The connections, in order of their keys. Keys grow, so that a new one goes to the end.
 #[derive(Debug, Default)]
 pub(super) struct Table {
+    /// The keys on their own: a search in them stays within a cache line or two, and every message begins with one.
+    keys: Vec<PeerKey>,
     peers: Vec<Peer>,
 }
 
 impl Table {
     fn find(&self, key: PeerKey) -> Result<usize, usize> {
-        self.peers.binary_search_by_key(&key, |peer| peer.key)
+        self.keys.binary_search(&key)
     }
 
     /// Adds a connection; one of the same key is replaced.
     pub(super) fn insert(&mut self, peer: Peer) {
         match self.find(peer.key) {
             Ok(at) => self.peers[at] = peer,
-            Err(at) => self.peers.insert(at, peer),
+            Err(at) => {
+                self.keys.insert(at, peer.key);
+                self.peers.insert(at, peer);
+            }
         }
     }
 
     pub(super) fn remove(&mut self, key: PeerKey) -> Option<Peer> {
-        self.find(key).ok().map(|at| self.peers.remove(at))
+        let at = self.find(key).ok()?;
+        self.keys.remove(at);
+        Some(self.peers.remove(at))
     }
 
     pub(super) fn get(&self, key: PeerKey) -> Option<&Peer> {
@@ -246,6 +260,6 @@ impl Table {
     }
 
     pub(super) fn keys(&self) -> Vec<PeerKey> {
-        self.peers.iter().map(|peer| peer.key).collect()
+        self.keys.clone()
     }
 }

@@ -101,6 +101,7 @@ impl Torrent {
             return;
         }
         self.have_bytes -= u64::from(self.config.layout.piece_len(piece));
+        self.show_everything(now, out);
         self.picker.gone(piece);
         let wanted = self.picker.wants(piece);
         self.completed &= !wanted;

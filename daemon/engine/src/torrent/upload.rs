@@ -11,6 +11,9 @@ use std::time::Duration;
 impl Torrent {
     pub(super) fn on_request(&mut self, now: Instant, key: PeerKey, block: Block, out: &mut Out) {
         let Some(peer) = self.peers.get_mut(key) else { return };
+        if Self::refuse_hidden(now, peer, block, out) {
+            return;
+        }
         let room = peer.uploads.len() < OUR_REQQ as usize;
         let served = room && block.len <= MAX_UPLOAD && self.have.has(block.piece);
         if !served || !may_have(peer, block) {
@@ -82,6 +85,7 @@ impl Torrent {
         }
         self.scratch.verdicts = verdicts;
         self.rounds = [now, self.rounds[0]];
+        self.show_waiting(now, out);
         for peer in self.peers.iter_mut() {
             peer.tally_down.turn();
             peer.tally_up.turn();
@@ -112,6 +116,10 @@ impl Torrent {
     /// Carries out a verdict.
     fn apply(&mut self, now: Instant, key: PeerKey, verdict: Verdict, out: &mut Out) {
         let Some(peer) = self.peers.get_mut(key) else { return };
+        // A new rank is no new reason.
+        if std::mem::discriminant(&peer.why) != std::mem::discriminant(&verdict.why) {
+            peer.why_since = now;
+        }
         peer.why = verdict.why;
         if verdict.unchoke != peer.am_choking {
             return;
