@@ -1,7 +1,7 @@
 //! What a torrent's machine asks for, done.
 
 use super::live::{Live, State};
-use engine::out::{Action, PeerKey};
+use engine::out::{Action, DropReason, PeerKey};
 use std::rc::Rc;
 
 impl Live {
@@ -12,6 +12,11 @@ impl Live {
             Action::ExtIds { peer, ids } => with(state, peer, |conn| conn.set_ids(ids)),
             Action::Drop { peer, why } => {
                 if let Some(conn) = state.conns.remove(&peer) {
+                    let ip = conn.addr.ip();
+                    // On loopback everyone has the same address; there the machine bans by endpoint and id.
+                    if why == DropReason::Corrupt && !ip.is_loopback() {
+                        self.shard().shared.ban(ip);
+                    }
                     conn.close(why);
                 }
             }

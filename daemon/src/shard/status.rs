@@ -7,7 +7,7 @@ use proto::{bitfield::Bitfield, time::Instant};
 use std::time::Duration;
 
 /// How often held pieces are recorded while a torrent downloads. A `kill -9` costs at most so much checking again.
-const SAVE_HAVE: Duration = Duration::from_secs(2);
+const SAVE_HAVE: Duration = Duration::from_secs(1);
 
 /// How often totals are recorded: they are figures, and may be a little behind after a crash.
 const SAVE_RECORD: Duration = Duration::from_secs(30);

@@ -47,7 +47,11 @@ impl Picker {
         } else if self.rules.strict {
             self.pick_started(asker, priority, goal, into, |_| true);
         }
-        while into.len() < goal && (self.started.len() as u64) < self.in_flight + MAX_IDLE_PARTIALS {
+        while into.len() < goal {
+            if self.started.len() as u64 >= self.in_flight + MAX_IDLE_PARTIALS {
+                self.held_back = true;
+                break;
+            }
             let Some(piece) = self.choose(asker, priority) else { break };
             let slot = self.begin(piece);
             self.take(slot, asker.key, goal, into);

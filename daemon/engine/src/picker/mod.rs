@@ -129,6 +129,8 @@ pub struct Picker {
     missing: (u32, u64),
     /// Grows whenever blocks become free that were not.
     generation: u64,
+    /// No piece was begun for the last asker because too many stood about: when one is done, there is room again.
+    held_back: bool,
 }
 
 impl Picker {
@@ -151,6 +153,7 @@ impl Picker {
             in_flight: 0,
             missing: (0, 0),
             generation: 0,
+            held_back: false,
         };
         picker.set_priorities(priorities);
         picker
@@ -370,6 +373,13 @@ impl Picker {
             self.missing.1 -= u64::from(self.layout.piece_len(piece));
         }
         true
+    }
+
+    /// Whether an asker was held back before, and may come again now that a piece is done.
+    pub fn lets_on(&mut self) -> bool {
+        let held_back = std::mem::take(&mut self.held_back);
+        self.generation += u64::from(held_back);
+        held_back
     }
 
     /// The blocks of a begun piece that were here are lost. With `sole`, it is now fetched from one peer where that can

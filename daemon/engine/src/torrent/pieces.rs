@@ -22,6 +22,7 @@ impl Torrent {
         if !self.picker.done(piece) {
             return;
         }
+        self.chores.refill |= self.picker.lets_on();
         self.have.set(piece);
         self.have_bytes += u64::from(self.config.layout.piece_len(piece));
         for peer in self.peers.iter_mut() {

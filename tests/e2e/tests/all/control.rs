@@ -220,7 +220,7 @@ fn every_end_of_btctl_has_its_code() {
         (2, run(&host, TOKEN, &["frobnicate"])),
         (3, run(&nobody, TOKEN, &["list"])),
         (4, run(&host, "wrong", &["list"])),
-        (5, run(&host, TOKEN, &["add", "/nowhere/no.torrent"])),
+        (1, run(&host, TOKEN, &["add", "/nowhere/no.torrent"])),
         (5, run(&host, TOKEN, &["show", &unknown])),
         (5, run(&host, TOKEN, &["pause", &unknown])),
     ] {

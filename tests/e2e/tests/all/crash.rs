@@ -16,7 +16,7 @@ use std::{
 };
 
 /// A verified piece is on record after this time at the latest.
-const RECORDED: Duration = Duration::from_millis(3500);
+const RECORDED: Duration = Duration::from_millis(5000);
 const KILLS: u64 = 20;
 /// Bytes per second of the seeder.
 const RATE: u64 = 3 << 20;

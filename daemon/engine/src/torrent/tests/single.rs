@@ -474,3 +474,28 @@ fn metadata_is_served_but_not_without_end() {
     let served = (0..50).filter(|_| ask(1) == last).count();
     assert_eq!(served, 5, "three times two blocks, one of them above");
 }
+
+#[test]
+fn who_was_held_back_by_pieces_in_storage_goes_on_when_they_are_done() {
+    const MANY: u32 = 4_000;
+    let mut bench = Bench::leech();
+    bench.torrent.config.layout = Layout::new(BLOCK, u64::from(BLOCK) * u64::from(MANY)).unwrap();
+    bench.torrent = Torrent::new(bench.torrent.config.clone(), Bitfield::none(MANY), Vec::new());
+    bench.on(Event::Run(true));
+    bench.connect(A, FAST);
+    bench.say(A, Message::HaveAll);
+    let mut owed = requests(&bench.say(A, Message::Unchoke), A);
+    // Every block is answered and none is verified, until nothing more is asked for.
+    let mut stored = Vec::new();
+    while let Some(block) = owed.pop() {
+        bench.now += Duration::from_millis(1);
+        owed.extend(requests(&bench.on(Event::Block { peer: A, block }), A));
+        stored.push(block.piece);
+    }
+    assert!(stored.len() < MANY as usize, "nothing held it back");
+    let mut more = Vec::new();
+    for piece in stored {
+        more.extend(requests(&bench.on(Event::PieceDone { piece, digests: Vec::new() }), A));
+    }
+    assert!(!more.is_empty(), "it was never asked again");
+}
