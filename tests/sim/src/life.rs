@@ -126,7 +126,7 @@ impl World {
         node.joined.get_or_insert(self.ms);
         node.arrived = 0;
         let config = TorrentConfig {
-            layout: self.layout,
+            layout: self.layout.clone(),
             info_hash: InfoHash([7; 20]),
             our_id: node.id,
             private: true,

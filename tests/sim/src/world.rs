@@ -118,6 +118,7 @@ impl World {
     ) -> anyhow::Result<Self> {
         let layout = scenario.layout().ok_or_else(|| anyhow::anyhow!("not a torrent"))?;
         let pieces = layout.pieces();
+        let blocks_per_piece = layout.piece_length().div_ceil(BLOCK);
         let mut world = Self {
             scenario: scenario.clone(),
             preset: preset.clone(),
@@ -133,7 +134,7 @@ impl World {
             broken: None,
             healed: false,
             unfinished: 0,
-            blocks_per_piece: layout.piece_length().div_ceil(BLOCK),
+            blocks_per_piece,
             sent: 0,
             arrived: 0,
             transit: 0,

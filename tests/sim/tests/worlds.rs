@@ -1,4 +1,5 @@
 //! Worlds play out the same way from the same seed, and everybody finishes in them.
+#![allow(clippy::unwrap_used, reason = "a world that cannot be made is a failed test")]
 
 use lab::{Preset, Report, Scenario, World};
 use std::sync::{Arc, Mutex};
