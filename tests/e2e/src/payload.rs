@@ -153,6 +153,11 @@ impl Payload {
         }
     }
 
+    /// Whether the content below `dir` is this one.
+    pub fn is_same(&self, dir: &Path) -> bool {
+        self.compare(dir, &self.parts(dir)).is_ok()
+    }
+
     /// Whether the content below `dir` is this one; empty files may be absent.
     pub fn is_same_but_empty(&self, dir: &Path) -> bool {
         let parts = self.parts(dir).into_iter().filter(|(path, bytes)| !bytes.is_empty() || path.exists());
