@@ -33,8 +33,8 @@ const MAX_HOSTS: usize = 1_000;
 /// Speaks and listens until btd stops. One family may be missing on the machine.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let cookie = format!("btd-{:016x}", random::number());
-    let v4 = join_v4().map(Arc::new);
-    let v6 = join_v6().map(Arc::new);
+    let v4 = join_v4(&shared).map(Arc::new);
+    let v6 = join_v6(&shared).map(Arc::new);
     for (family, socket) in [("IPv4", &v4), ("IPv6", &v6)] {
         if let Err(error) = socket {
             tracing::debug!("no local discovery over {family}: {error}");
@@ -135,15 +135,22 @@ fn socket(domain: socket2::Domain) -> io::Result<socket2::Socket> {
     Ok(socket)
 }
 
-fn join_v4() -> io::Result<UdpSocket> {
+/// With `--bind`, on the network of that address, and from it; else on the one that the system chooses.
+fn join_v4(shared: &Shared) -> io::Result<UdpSocket> {
+    let ours = match shared.sockets.bound(true)? {
+        Some(IpAddr::V4(ip)) => ip,
+        _ => Ipv4Addr::UNSPECIFIED,
+    };
     let socket = socket(socket2::Domain::IPV4)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)).into())?;
-    socket.join_multicast_v4(&GROUP_V4, &Ipv4Addr::UNSPECIFIED)?;
+    socket.join_multicast_v4(&GROUP_V4, &ours)?;
+    socket.set_multicast_if_v4(&ours)?;
     socket.set_multicast_loop_v4(true)?;
     UdpSocket::from_std(socket.into())
 }
 
-fn join_v6() -> io::Result<UdpSocket> {
+fn join_v6(shared: &Shared) -> io::Result<UdpSocket> {
+    shared.sockets.bound(false)?;
     let socket = socket(socket2::Domain::IPV6)?;
     socket.set_only_v6(true)?;
     socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)).into())?;

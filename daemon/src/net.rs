@@ -70,20 +70,21 @@ impl Sockets {
         Ok(listeners)
     }
 
+    /// The address of one family that `--bind` names: `None` if it names none at all, so that any will do; an error if it
+    /// names only others.
+    pub(crate) fn bound(&self, v4: bool) -> io::Result<Option<IpAddr>> {
+        let ip = self.bind.iter().copied().find(|ip| ip.is_ipv4() == v4);
+        if ip.is_none() && !self.bind.is_empty() {
+            let text = "--bind names no address of this family";
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));
+        }
+        Ok(ip)
+    }
+
     /// A UDP socket of one family on `port` (0: any), bound as `--bind` says.
     pub(crate) fn udp(&self, v4: bool, port: u16) -> io::Result<UdpSocket> {
         let any = if v4 { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
-        let ip = if self.bind.is_empty() {
-            Some(any)
-        } else {
-            self.bind.iter().copied().find(|ip| ip.is_ipv4() == v4)
-        };
-        let Some(ip) = ip else {
-            return Err(io::Error::new(
-                io::ErrorKind::AddrNotAvailable,
-                "--bind names no address of this family",
-            ));
-        };
+        let ip = self.bound(v4)?.unwrap_or(any);
         let domain = if v4 { socket2::Domain::IPV4 } else { socket2::Domain::IPV6 };
         let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
         if !v4 {

@@ -157,7 +157,7 @@ fn start_discovery(settings: &Settings, shared: &Arc<Shared>, state: Vec<u8>) ->
     if let (Err(error), Err(_)) = (&v4, &v6) {
         anyhow::bail!("cannot use UDP port {port} for the DHT: {error}. Choose another with --dht-port");
     }
-    let (handle, messages) = DhtHandle::new();
+    let (handle, messages) = DhtHandle::new(port);
     shared.set_dht(handle);
     let start = dht::Start { v4: v4.ok(), v6: v6.ok(), state, bootstrap: settings.dht_bootstrap.clone() };
     tokio::spawn(dht::run(start, Arc::clone(shared), messages));

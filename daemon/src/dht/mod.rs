@@ -29,24 +29,32 @@ pub(crate) enum ToDht {
     Lookup(InfoHash, oneshot::Sender<DhtLookupResult>),
     /// A node that a peer told of.
     Contact(SocketAddr),
+    /// Save what is known and end.
+    Stop(oneshot::Sender<()>),
 }
 
 /// The way to the node, if it runs. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct DhtHandle {
     inbox: Option<mpsc::Sender<ToDht>>,
+    port: u16,
 }
 
 impl DhtHandle {
-    /// A handle and the other end of it, for the node's task.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<ToDht>) {
+    /// A handle to the node at this UDP port, and the other end of it, for the node's task.
+    pub(crate) fn new(port: u16) -> (Self, mpsc::Receiver<ToDht>) {
         let (inbox, messages) = mpsc::channel(INBOX);
-        (Self { inbox: Some(inbox) }, messages)
+        (Self { inbox: Some(inbox), port }, messages)
     }
 
     /// Whether there is a node.
     pub(crate) fn runs(&self) -> bool {
         self.inbox.is_some()
+    }
+
+    /// The node's UDP port, if it runs: what peers are told (BEP 5).
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.inbox.as_ref().map(|_| self.port)
     }
 
     /// A node that a peer told of. When many do, some are left out.
@@ -71,6 +79,11 @@ impl DhtHandle {
         }
         let stopping = || RpcError::new(ErrorKind::Busy, "btd is shutting down");
         self.ask(|answer| ToDht::Lookup(target, answer)).await.ok_or_else(stopping)
+    }
+
+    /// Has the node save what it knows and end. Returns when it has.
+    pub(crate) async fn stop(&self) {
+        self.ask(ToDht::Stop).await;
     }
 
     async fn ask<T>(&self, call: impl FnOnce(oneshot::Sender<T>) -> ToDht) -> Option<T> {

@@ -3,7 +3,7 @@
 use super::{ToDht, views};
 use crate::{session::Shared, shard::ToShard};
 use engine::{
-    dht::{Action, Announce, Config, Dht, Event, Out, State},
+    dht::{Action, Announce, Config, Dht, Event, Family, Out, State},
     out::Source,
 };
 use proto::{
@@ -30,6 +30,9 @@ const MAX_DATAGRAM: usize = 2048;
 /// How often the nodes are saved.
 const SAVE: Duration = Duration::from_secs(300);
 
+/// How often it is looked whether others know our address while the DHT does not.
+const REVIEW: Duration = Duration::from_secs(60);
+
 /// How often the list of torrents is looked at, at the most.
 const PACE: Duration = Duration::from_millis(100);
 
@@ -49,7 +52,7 @@ pub(crate) struct Start {
     pub(crate) bootstrap: Vec<String>,
 }
 
-/// Runs the node until all handles are gone.
+/// Runs the node until it is told to stop.
 pub(crate) async fn run(start: Start, shared: Arc<Shared>, mut messages: mpsc::Receiver<ToDht>) {
     let config =
         Config { v4: start.v4.is_some(), v6: start.v6.is_some(), seed: shared.seed(), ..Config::default() };
@@ -73,6 +76,7 @@ pub(crate) async fn run(start: Start, shared: Arc<Shared>, mut messages: mpsc::R
     let (v4, v6) = (node.v4.clone(), node.v6.clone());
     let (mut buffer4, mut buffer6) = ([0; MAX_DATAGRAM], [0; MAX_DATAGRAM]);
     let mut saving = tokio::time::interval_at(Instant::now() + SAVE, SAVE);
+    let mut reviewing = tokio::time::interval_at(Instant::now() + REVIEW, REVIEW);
     let mut look = Instant::now();
     loop {
         let due = node.dht.deadline().map(|(at, _)| shared.clock.std(at));
@@ -80,6 +84,12 @@ pub(crate) async fn run(start: Start, shared: Arc<Shared>, mut messages: mpsc::R
             (len, from) = receive(v4.as_deref(), &mut buffer4) => node.datagram(from, &buffer4[..len]),
             (len, from) = receive(v6.as_deref(), &mut buffer6) => node.datagram(from, &buffer6[..len]),
             message = messages.recv() => match message {
+                Some(ToDht::Stop(done)) => {
+                    node.save();
+                    // Whoever asked may have gone.
+                    let _ = done.send(());
+                    return;
+                }
                 Some(message) => node.told(message),
                 None => break,
             },
@@ -90,6 +100,7 @@ pub(crate) async fn run(start: Start, shared: Arc<Shared>, mut messages: mpsc::R
                 look = Instant::now() + PACE;
             }
             _ = saving.tick() => node.save(),
+            _ = reviewing.tick() => node.review(),
         }
     }
     node.save();
@@ -237,6 +248,8 @@ impl Node {
                 self.event(Event::Lookup { job, info_hash: target });
             }
             ToDht::Contact(addr) => self.event(Event::Contacts(&[addr])),
+            // The loop ends by it.
+            ToDht::Stop(_) => {}
         }
     }
 
@@ -264,6 +277,17 @@ impl Node {
     fn unwant(&mut self, id: InfoHash) {
         if self.wanted.remove(&id).is_some() {
             self.event(Event::Unwant { info_hash: id });
+        }
+    }
+
+    /// Tells the node our address by what trackers and peers say, as long as other nodes have not told it.
+    fn review(&mut self) {
+        let port = self.shared.announced_port();
+        for node in self.dht.status(self.shared.clock.now()).nodes {
+            let told = self.shared.external_of(node.family == Family::V4, &[DHT]);
+            if let Some(ip) = told.filter(|_| node.external.is_none()) {
+                self.event(Event::External(SocketAddr::new(ip, port)));
+            }
         }
     }
 

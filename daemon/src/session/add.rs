@@ -33,6 +33,9 @@ const MAX_METAINFO: usize = proto::bencode::Limits::METAINFO.bytes;
 /// How long fetching a .torrent file from the web may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// DHT nodes of one torrent that are asked: one that answers is enough.
+const MAX_NODES: usize = 16;
+
 /// Labels of one torrent, and the length of each: they are shown in lists.
 const MAX_LABELS: usize = 50;
 const MAX_LABEL: usize = 100;
@@ -90,6 +93,9 @@ impl Session {
         let have = add.assume_complete.then(|| Bitfield::all(record.pieces));
         let name = record.name.clone();
         let peers = add.peers.iter().map(|peer| (Source::User, *peer)).collect();
+        if !record.private {
+            self.meet_nodes(metainfo.outer.nodes.clone());
+        }
         self.begin(record, Some(described), metainfo.outer, have, peers).await;
         self.shared.store.flush().await.map_err(|error| RpcError::new(ErrorKind::Disk, error.to_string()))?;
         self.requeue().await;
@@ -171,6 +177,23 @@ impl Session {
         if shard.call(id, move |shard, _| shard.add(new)).await.is_err() {
             self.shared.registry.remove(id);
         }
+    }
+
+    /// Gives the DHT the nodes that a torrent names (BEP 5), in a task of its own. Those that cannot be resolved are left
+    /// out.
+    fn meet_nodes(&self, mut nodes: Vec<(String, u16)>) {
+        let dht = self.shared.dht();
+        if nodes.is_empty() || !dht.runs() {
+            return;
+        }
+        nodes.truncate(MAX_NODES);
+        tokio::spawn(async move {
+            for (host, port) in nodes {
+                let addr =
+                    tokio::net::lookup_host((host, port)).await.ok().and_then(|mut addrs| addrs.next());
+                addr.into_iter().for_each(|addr| dht.contact(addr));
+            }
+        });
     }
 
     /// A torrent that is known already: its trackers and peers are taken, the rest stays.

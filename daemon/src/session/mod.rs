@@ -107,6 +107,14 @@ impl Session {
             }
         };
         let pieces = metainfo.info.layout.pieces();
+        // A magnet's record may be older than its metadata, if btd was killed when that had just arrived.
+        if record.pieces != pieces {
+            record.name.clone_from(&metainfo.info.name);
+            record.size = metainfo.info.layout.total();
+            record.pieces = pieces;
+            record.choose_files(metainfo.info.files.len());
+        }
+        record.private = metainfo.info.private;
         let have = if record.complete {
             Some(Bitfield::all(pieces))
         } else {
@@ -166,6 +174,7 @@ impl Session {
     pub(crate) async fn stop(&self) {
         let stops = self.shared.shards().iter().map(ShardHandle::stop);
         futures_util::future::join_all(stops).await;
+        self.shared.dht().stop().await;
         self.shared.store.close().await;
     }
 }

@@ -36,6 +36,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Witnesses of our external address that are remembered.
 const MAX_WITNESSES: usize = 256;
 
+/// So many must agree on our address before it is believed: a single one may lie.
+const MIN_WITNESSES: usize = 2;
+
 /// The session, as all its threads see it.
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
@@ -311,6 +314,27 @@ impl Shared {
         let mut votes = BTreeMap::new();
         self.witnesses.lock().values().for_each(|ip| *votes.entry(*ip).or_insert(0) += 1);
         votes
+    }
+
+    /// Where others may tell us to find ourselves: the addresses we listen on, and our outer ones with our port. The outer
+    /// ones come first, since they decide about the canonical priority of peers (BEP 40).
+    pub(crate) fn own_addrs(&self) -> Vec<SocketAddr> {
+        let port = self.announced_port();
+        let believed = |v4| self.external_of(v4, &[]).map(|ip| SocketAddr::new(ip, port));
+        let listening = self.listening.get().into_iter().flatten().filter(|addr| !addr.ip().is_unspecified());
+        [true, false].into_iter().filter_map(believed).chain(listening.copied()).collect()
+    }
+
+    /// Our outer address of one family, if several witnesses agree and no other address has as many. The witnesses in
+    /// `but` do not count.
+    pub(crate) fn external_of(&self, v4: bool, but: &[IpAddr]) -> Option<IpAddr> {
+        let mut votes: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        let witnesses = self.witnesses.lock();
+        let heard = witnesses.iter().filter(|(by, ip)| !but.contains(by) && ip.is_ipv4() == v4);
+        heard.for_each(|(_, ip)| *votes.entry(*ip).or_default() += 1);
+        let best = votes.iter().max_by_key(|(_, count)| **count).map(|(ip, count)| (*ip, *count))?;
+        let rival = votes.iter().any(|(ip, count)| *ip != best.0 && *count == best.1);
+        (best.1 >= MIN_WITNESSES && !rival && !proto::krpc::is_local(best.0)).then_some(best.0)
     }
 
     /// The way to the DHT node; one that leads nowhere while there is none.

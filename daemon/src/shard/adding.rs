@@ -187,7 +187,7 @@ fn by_piece(layout: &Layout, files: impl Iterator<Item = (std::ops::Range<u64>, 
 
 impl TorrentRecord {
     /// Turns a magnet link's choice of files into priorities, now that it is known how many there are.
-    pub(super) fn choose_files(&mut self, files: usize) {
+    pub(crate) fn choose_files(&mut self, files: usize) {
         if self.only_files.is_empty() {
             return;
         }

@@ -8,7 +8,7 @@ use crate::{
 use engine::out::{Event, PeerKey};
 use proto::{
     id::PeerId,
-    wire::{Caps, Handshake, Limits},
+    wire::{Caps, Handshake, Limits, Message},
 };
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
@@ -78,6 +78,9 @@ impl Live {
         };
         let pump = Pump::new(stream, Rc::clone(&conn), Rc::clone(self), Intake::new(limits, offered));
         self.feed(Event::Connected { peer: conn.key, addr, outgoing, id, caps });
+        if let Some(port) = self.shard().shared.dht().port().filter(|_| caps.dht) {
+            conn.send(&Message::Port(port));
+        }
         spawn_local(async move {
             let _place = place;
             pump.run().await;

@@ -70,6 +70,7 @@ impl Live {
             may
         };
         if run {
+            self.feed(Event::OwnAddrs(self.shard().shared.own_addrs()));
             // The machine first: one that does not run wants no peers, and the first announce would ask for none.
             self.feed(Event::Run(true));
             self.start_announcing();
