@@ -130,13 +130,22 @@ async fn frame(stream: &mut TcpStream, text: &str) -> String {
     read_frame(stream).await
 }
 
+/// The next text frame; pings, which the server sends now and then, are passed over.
 async fn read_frame(stream: &mut TcpStream) -> String {
-    assert_eq!(stream.read_u8().await.unwrap(), 0x81);
-    let len = stream.read_u8().await.unwrap();
-    assert!(len < 126);
-    let mut text = vec![0; usize::from(len)];
-    stream.read_exact(&mut text).await.unwrap();
-    String::from_utf8(text).unwrap()
+    const TEXT: u8 = 0x81;
+    const PING: u8 = 0x89;
+    loop {
+        let kind = stream.read_u8().await.unwrap();
+        let len = stream.read_u8().await.unwrap();
+        assert!(len < 126);
+        let mut payload = vec![0; usize::from(len)];
+        stream.read_exact(&mut payload).await.unwrap();
+        match kind {
+            TEXT => return String::from_utf8(payload).unwrap(),
+            PING => {}
+            other => panic!("a frame of kind {other:#x}"),
+        }
+    }
 }
 
 #[tokio::test]

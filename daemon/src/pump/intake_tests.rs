@@ -119,7 +119,10 @@ proptest! {
 fn without_a_free_buffer_a_block_is_skipped_and_told() {
     let block = Block { piece: 3, begin: 0, len: BLOCK };
     let (stream, _) = wire(&[Part::Block(block), Part::Message(Message::Choke)]);
-    let mut spare = Spare::new(Pool::new(0));
+    let pool = Pool::new(0);
+    // A pool has one buffer at least.
+    let _held = pool.take();
+    let mut spare = Spare::new(pool);
     let mut intake = Intake::new(Limits::default(), LOCAL_IDS);
     let mut seen = Seen::default();
     intake.feed(&stream, &mut spare, &mut seen).unwrap();
