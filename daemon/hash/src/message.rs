@@ -37,7 +37,7 @@ impl<A: Algorithm> Message<A> {
         self.len
     }
 
-    /// Adds bytes to this message alone. Several messages are added to faster by [`update_many`].
+    /// Adds bytes to this message alone. Several messages are added to faster by [`update_many`](crate::update_many).
     pub fn update(&mut self, data: &[u8]) {
         let run = self.accept(data);
         A::compress(&mut self.state, run);

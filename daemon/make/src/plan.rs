@@ -109,7 +109,7 @@ pub struct Plan {
     pub name: Vec<u8>,
     /// Whether the input is one file and not a folder.
     pub single: bool,
-    /// In the order of v1; see [`Plan::order_for`].
+    /// In the order of v1.
     pub files: Vec<PlannedFile>,
     /// What was left out.
     pub skipped: Vec<Skipped>,
